@@ -1,0 +1,1 @@
+"""Who hears of an activity, one a file; the contract is `deploy.output`."""

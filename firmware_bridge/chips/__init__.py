@@ -1,0 +1,1 @@
+"""One driver a file; the contract is `firmware_bridge.chip`."""

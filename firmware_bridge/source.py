@@ -1,0 +1,50 @@
+"""What a source promises: rows on a uniform grid, in runs that are never spliced.
+
+One source is one file in `sources/`; the name in the settings is the name of the file, and the
+file's class is called `Source`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chunk:
+    """A few consecutive rows of one run. Rows of a run lie exactly 1/rate_hz apart."""
+
+    run: int  # counts up from 0; a new one after every gap
+    first: int  # which row of the run `counts[0]` is
+    run_start_s: float  # source time of the run's row 0
+    counts: NDArray[np.int16]  # (n, c); times Source.scale it is m/s² and rad/s
+    cause: str  # why this run began: "start", "fifo overrun", "bus error: …"
+
+
+class SourceError(RuntimeError):
+    """The source cannot go on; the sentence says what was found and what to do."""
+
+
+class Source(Protocol):
+    """Where rows come from. Quantised once, here: whoever sees them sees the same numbers."""
+
+    rate_hz: float  # of the grid
+    scale: NDArray[np.float32]  # (c,) m/s² per count for ax ay az, rad/s for gx gy gz
+    live: bool  # True: a sensor, which cannot wait; False: a recording, which can
+
+    def now_s(self) -> float:
+        """Source time at this moment; for a recording, of the last row given out."""
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield chunks until the source ends (a sensor never does) or is closed."""
+
+    def truth(self, start_s: float, end_s: float) -> str | None:
+        """What was really done over at least 80 % of this stretch, where the source knows it."""
+
+    def health(self) -> dict[str, float | int | str]:
+        """Figures for the owner: rate measured, gaps, errors."""
+
+    def close(self) -> None:
+        """End `chunks` soon, from any thread."""

@@ -1,0 +1,1 @@
+"""Where rows come from, one a file; the contract is `firmware_bridge.source`."""

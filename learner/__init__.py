@@ -1,0 +1,1 @@
+"""Learns what its owner calls a motion: windows in, activities out. No hat, no clock, no broker."""

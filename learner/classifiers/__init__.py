@@ -1,0 +1,1 @@
+"""Learners of one contract, one a file; the contract is `learner.classifier`."""
