@@ -23,3 +23,6 @@ class EmulatedChip(Protocol):
 
     def read(self, register: int, length: int) -> bytes:
         """Answer one combined transfer."""
+
+    def brown_out(self) -> None:
+        """Lose power for a moment: every register at its power-on value, the FIFO empty."""

@@ -1,0 +1,54 @@
+"""The command `budge`: each command is one file in `commands/`."""
+
+import logging
+import sys
+
+import typer
+
+from deploy.commands.demo import demo
+from deploy.commands.label import label
+from deploy.commands.record import record
+from deploy.commands.replay import replay
+from deploy.commands.run import run
+
+app = typer.Typer(
+    help="A sensor that learns what you call things.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+for command in (demo, run, replay, label, record):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command; an error that a person can mend is one sentence, not a traceback."""
+    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
+    try:
+        app()
+    except _mendable() as error:
+        print(f"budge: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _mendable() -> tuple[type[Exception], ...]:
+    """Errors whose sentence is meant for the owner. Asked for only once one was raised."""
+    from deploy.client import NoAnswerError
+    from deploy.service import ServiceError
+    from deploy.settings import SettingsError
+    from firmware_bridge.chip import ImuFaultError, ImuNotFoundError
+    from firmware_bridge.recording import RecordingError
+    from firmware_bridge.source import SourceError
+    from learner.journal import JournalError
+
+    return (
+        SettingsError,
+        ServiceError,
+        NoAnswerError,
+        JournalError,
+        SourceError,
+        RecordingError,
+        ImuNotFoundError,
+        ImuFaultError,
+    )

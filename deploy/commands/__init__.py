@@ -1,0 +1,1 @@
+"""The commands of `budge`, one a file; `deploy.cli` puts them together."""

@@ -1,0 +1,76 @@
+"""`budge replay`: a recording instead of the sensor, through the same line."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from deploy.commands.options import AsJson, Broker, Config, Device, StateDir, Windows, changed
+
+
+def _speed(text: str) -> float | None:
+    if text == "max":
+        return None
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0.0
+    if not 0 < speed < float("inf"):
+        raise typer.BadParameter(f"{text!r} is not a speed: expected a number above 0, or max")
+    return speed
+
+
+def replay(
+    file: Annotated[Path, typer.Argument(help="A .csv, .csv.gz or .npz recording.")],
+    speed: Annotated[str, typer.Option(help="1 is real time, 10 ten times as fast, or max.")] = "1",
+    subject: Annotated[int | None, typer.Option(help="Of an .npz: whose recording.")] = None,
+    session: Annotated[
+        int | None, typer.Option(help="Of an .npz: which of theirs, 1 the first, -1 the last.")
+    ] = None,
+    stay: Annotated[bool, typer.Option(help="At the end still listen to the button.")] = False,
+    config: Config = None,
+    broker: Broker = None,
+    device: Device = None,
+    state_dir: StateDir = None,
+    as_json: AsJson = False,
+    windows: Windows = False,
+) -> None:
+    """Play a recording through the whole line: what it shows, it shows over MQTT, too.
+
+    A replay waits for the broker, so no window is lost, however fast it goes.
+
+    Example: budge replay data_samples/mixed_day.csv.gz --speed 10
+    """
+    from msgspec.structs import replace
+
+    from deploy.score import Output as Score
+    from deploy.service import open_outputs, serve, warm_up
+    from deploy.settings import read
+    from firmware_bridge import recording
+    from firmware_bridge.clock import MonotonicClock
+    from firmware_bridge.sources.recording import Source
+
+    settings = changed(
+        read(config),
+        broker=broker,
+        device=device,
+        state_dir=state_dir,
+        as_json=as_json,
+        windows=windows,
+    )
+    settings = replace(
+        settings, source=file.name, mqtt=replace(settings.mqtt, lossless=settings.mqtt.window)
+    )
+    pace = _speed(speed)
+    source = Source(
+        recording.read(file, subject=subject, session=session),
+        MonotonicClock(),
+        rate_hz=settings.window.rate_hz,
+        speed=pace,
+    )
+    warm_up(settings, channels=len(source.scale))
+    score = Score(source.truth)
+    serve(settings, source, [*open_outputs(settings, source.truth), score], stay=stay)
+    right, scored = score.last(float("inf"))
+    if scored and not as_json:
+        print(f"right in {right} of {scored} labelled windows ({right / scored:.1%})")

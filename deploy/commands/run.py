@@ -1,0 +1,34 @@
+"""`budge run`: the service on the Pi."""
+
+from contextlib import ExitStack
+
+from deploy.commands.options import AsJson, Broker, Config, Device, StateDir, Windows, changed
+
+
+def run(
+    config: Config = None,
+    broker: Broker = None,
+    device: Device = None,
+    state_dir: StateDir = None,
+    as_json: AsJson = False,
+    windows: Windows = False,
+) -> None:
+    """Read the sensor, learn from the button, tell what is happening.
+
+    Example: budge run --config budge.toml
+    """
+    from deploy.service import open_outputs, open_source, serve, warm_up
+    from deploy.settings import read
+
+    settings = changed(
+        read(config),
+        broker=broker,
+        device=device,
+        state_dir=state_dir,
+        as_json=as_json,
+        windows=windows,
+    )
+    with ExitStack() as stack:
+        warm_up(settings)
+        source = open_source(settings, stack)
+        serve(settings, source, open_outputs(settings))

@@ -1,0 +1,116 @@
+"""The whole line without hardware: a simulated wearer, an emulated chip, a thumb on the button.
+
+wearer -> emulated LSM9DS1 -> emulated bus -> driver -> … -> broker -> you
+   |                                                           ^
+   +------ thumb: what I do now (the first time round) --------+
+"""
+
+import threading
+from contextlib import ExitStack
+from tempfile import TemporaryDirectory
+
+import paho.mqtt.client as paho
+from msgspec.structs import replace
+from paho.mqtt.enums import CallbackAPIVersion
+
+from deploy.broker import embedded_broker
+from deploy.output import Output
+from deploy.score import Output as Score
+from deploy.sensing import open_emulated
+from deploy.service import open_outputs, serve, warm_up
+from deploy.settings import Settings
+from firmware_bridge.clock import MonotonicClock
+from firmware_bridge.wearer import Wearer, demo_plan
+
+ACTIVITIES = ("resting", "walking", "stairs", "running")
+LATE_S = 1.0  # a thumb is late, by about this
+HINTS = """
+budge knows nothing yet. Watch it, and teach it from a second terminal:
+
+  {budge} label walking --broker {broker} --device {device}
+  {budge} label --stop --broker {broker} --device {device}
+  {budge} label --undo --broker {broker} --device {device}
+  {subscribe} -t 'budge/{device}/#'
+"""
+
+
+class Thumb(threading.Thread):
+    """Presses the button for each activity of the first round, over MQTT, as a phone would."""
+
+    def __init__(self, settings: Settings, plan: list[tuple[str, float]], start_s: float) -> None:
+        super().__init__(name="budge-thumb", daemon=True)
+        self._settings = settings
+        self._plan = plan
+        self._start_s = start_s
+        self._end = threading.Event()
+
+    def run(self) -> None:
+        mqtt = self._settings.mqtt
+        client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv311)
+        client.connect(mqtt.host, mqtt.port)
+        client.loop_start()
+        topic = f"{mqtt.base}/{self._settings.device}/label/set"
+        clock, begins_s = MonotonicClock(), self._start_s
+        for activity, seconds in [*self._plan, ("stop", 0.0)]:
+            # Late for the start; and a little before the end, not to be taught what comes next.
+            press_s = begins_s + LATE_S if activity != "stop" else begins_s - LATE_S
+            if self._end.wait(max(0.0, press_s - clock.now_s())):
+                break
+            client.publish(topic, activity, qos=1)
+            begins_s += seconds
+        client.disconnect()
+        client.loop_stop()
+
+    def end(self) -> None:
+        self._end.set()
+
+
+def run_demo(
+    settings: Settings, *, embedded: bool, manual: bool, seconds: float | None, seed: int
+) -> Score:
+    """Run the demo for `seconds` or until Ctrl-C; returns how often it was right.
+
+    `embedded`: with a broker of its own on 127.0.0.1, at the settings' port if that is free.
+    """
+    with ExitStack() as stack:
+        if embedded:
+            port = stack.enter_context(embedded_broker(settings.mqtt.port))
+            settings = replace(settings, mqtt=replace(settings.mqtt, host="127.0.0.1", port=port))
+        if settings.state_dir is None:  # a demo begins knowing nothing
+            folder = stack.enter_context(TemporaryDirectory(prefix="budge-demo-"))
+            settings = replace(settings, state_dir=folder)
+        warm_up(settings)
+
+        clock = MonotonicClock()
+        plan, start_s = demo_plan(seed, ACTIVITIES), clock.now_s()
+        wearer = Wearer(plan, seed, start_s=start_s)
+        source = open_emulated(settings, stack, wearer, clock)
+        score = Score(source.truth)
+        outputs: list[Output] = [*open_outputs(settings, source.truth), score]
+        if not settings.console.json:
+            print(_hints(settings, embedded=embedded))
+        if not manual:
+            thumb = Thumb(settings, plan[: len(ACTIVITIES)], start_s)
+            stack.callback(thumb.end)
+            thumb.start()
+        stop = threading.Event()
+        if seconds is not None:
+            timer = threading.Timer(seconds, stop.set)
+            timer.daemon = True
+            timer.start()
+        serve(settings, source, outputs, stop=stop)
+    return score
+
+
+def _hints(settings: Settings, *, embedded: bool) -> str:
+    mqtt = settings.mqtt
+    broker = f"{mqtt.host}:{mqtt.port}"
+    # amqtt brings a subscriber of its own, so a bare machine needs nothing else.
+    subscribe = (
+        f".venv/bin/amqtt_sub --url mqtt://{broker}"
+        if embedded
+        else (f"mosquitto_sub -v -h {mqtt.host} -p {mqtt.port}")
+    )
+    return HINTS.format(
+        budge=".venv/bin/budge", broker=broker, device=settings.device, subscribe=subscribe
+    )

@@ -1,0 +1,174 @@
+"""From the bytes of a command to what the user meant, or a sentence that says why not.
+
+label/set    walking                                         start now
+             (empty), stop, not labelling                    stop now
+             {"activity":"walking","last_s":30}              that was walking
+             {"activity":"walking","start_age_ms":9000}      started 9 s ago: a late press
+             {"end_age_ms":9000}                             stopped 9 s ago
+             {"activity":…,"start_age_ms":…,"end_age_ms":…}  a press that waited for the Wi-Fi
+             {"activity":…,"start":"…Z","end":"…Z"}          a stretch, in our own time stamps
+label/undo   (anything)                                      take back the last
+"""
+
+import math
+import unicodedata
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import msgspec
+
+from deploy.messages import NOT_LABELLING, UNSURE
+
+MAX_PAYLOAD_BYTES = 4096
+MAX_NAME_CHARACTERS = 64
+# Home Assistant and our own topics give these words a meaning of their own.
+RESERVED = frozenset({"none", "unknown", "unavailable", UNSURE, NOT_LABELLING, "stop"})
+MAX_AGE_S = 366 * 86400.0
+
+
+class Start(NamedTuple):
+    activity: str
+    at_us: int
+
+
+class Stop(NamedTuple):
+    at_us: int
+
+
+class Span(NamedTuple):
+    """From start to end, this was it."""
+
+    activity: str
+    start_us: int
+    end_us: int
+
+
+class Undo(NamedTuple):
+    pass
+
+
+Gesture = Start | Stop | Span | Undo
+
+
+class RefusedError(ValueError):
+    """A command that cannot be followed: what was found, what was expected."""
+
+    def __init__(self, sentence: str, transaction: str | None = None) -> None:
+        super().__init__(sentence)
+        self.transaction = transaction
+
+
+class _Json(msgspec.Struct, forbid_unknown_fields=True):
+    activity: str | None = None
+    last_s: float | None = None
+    start_age_ms: float | None = None
+    end_age_ms: float | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    transaction: str | None = None
+
+
+def parse(
+    topic: str, payload: bytes, now_us: int, wall_offset_us: int
+) -> tuple[Gesture, str | None]:
+    """Read a command that arrived at `now_us`; returns the gesture and its transaction.
+
+    Raises RefusedError.
+    """
+    if topic not in ("label/set", "label/undo"):
+        raise RefusedError(f"nothing listens on {topic}: use label/set or label/undo")
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise RefusedError(
+            f"the payload has {len(payload)} bytes, expected at most {MAX_PAYLOAD_BYTES}"
+        )
+    try:
+        text = payload.decode().strip()
+    except UnicodeDecodeError as error:
+        raise RefusedError(
+            f"the payload is not UTF-8: byte 0x{payload[error.start]:02x} at {error.start}"
+        ) from error
+    command = _Json(activity=text)
+    if text[:1] in ("{", "[", '"'):
+        try:
+            command = msgspec.json.decode(text, type=_Json)
+        except msgspec.DecodeError as error:
+            raise RefusedError(
+                f"the payload is not a JSON command ({error}):"
+                ' expected a name, or an object such as {"activity":"walking","last_s":30}'
+            ) from error
+    if topic == "label/undo":
+        return Undo(), command.transaction if text[:1] == "{" else None
+    try:
+        return _gesture(command, now_us, wall_offset_us), command.transaction
+    except RefusedError as error:
+        raise RefusedError(str(error), command.transaction) from error
+
+
+def _gesture(command: _Json, now_us: int, wall_offset_us: int) -> Gesture:
+    spans = [
+        command.last_s is not None,
+        command.start_age_ms is not None or command.end_age_ms is not None,
+        command.start is not None or command.end is not None,
+    ]
+    if sum(spans) > 1:
+        raise RefusedError("say when in one way: last_s, or ages, or start and end")
+    # A name is text alone; an empty one in JSON is a mistake, an empty payload is a stop.
+    stop = command.activity is None or command.activity.casefold() in ("", "stop", NOT_LABELLING)
+    if stop and command.last_s is None and command.start_age_ms is None and command.start is None:
+        return Stop(_ago(now_us, (command.end_age_ms or 0) / 1e3, "end_age_ms"))
+    activity = checked_name(command.activity or "")
+    if command.last_s is not None:
+        if not command.last_s > 0:
+            raise RefusedError(f"last_s is {command.last_s}, expected more than 0 seconds")
+        return Span(activity, _ago(now_us, command.last_s, "last_s"), now_us)
+    if command.start is not None or command.end is not None:
+        if command.start is None or command.end is None:
+            raise RefusedError("a stretch needs both start and end")
+        start, end = (_journal_us(t, wall_offset_us) for t in (command.start, command.end))
+        return _span(activity, start, min(end, now_us))
+    start = _ago(now_us, (command.start_age_ms or 0) / 1e3, "start_age_ms")
+    if command.end_age_ms is None:
+        return Start(activity, start)
+    if command.start_age_ms is None:
+        raise RefusedError("end_age_ms with an activity needs start_age_ms, too")
+    return _span(activity, start, _ago(now_us, command.end_age_ms / 1e3, "end_age_ms"))
+
+
+def _ago(now_us: int, seconds: float, field: str) -> int:
+    if not (math.isfinite(seconds) and 0 <= seconds <= MAX_AGE_S):
+        raise RefusedError(f"{field} says {seconds:g} s ago, expected 0 s to a year")
+    return now_us - round(seconds * 1e6)
+
+
+def _journal_us(moment: datetime, wall_offset_us: int) -> int:
+    if moment.tzinfo is None:
+        raise RefusedError(f"{moment.isoformat()} has no time zone: write it with a Z, in UTC")
+    return round((moment.astimezone(UTC).timestamp()) * 1e6) - wall_offset_us
+
+
+def _span(activity: str, start_us: int, end_us: int) -> Span:
+    if start_us >= end_us:
+        raise RefusedError(
+            f"the stretch ends {(start_us - end_us) / 1e6:.1f} s before it starts,"
+            " expected its end after its start and both in the past"
+        )
+    return Span(activity, start_us, end_us)
+
+
+def checked_name(name: str) -> str:
+    """Return the activity's name as it is kept (trimmed, NFC), or raise RefusedError."""
+    name = unicodedata.normalize("NFC", name).strip()
+    if not name:
+        raise RefusedError("the activity has no name")
+    if len(name) > MAX_NAME_CHARACTERS:
+        raise RefusedError(
+            f"the name has {len(name)} characters, expected at most {MAX_NAME_CHARACTERS}"
+        )
+    if bad := sorted({c for c in name if c in "+#/" or not c.isprintable()}):
+        raise RefusedError(
+            f"the name {name!r} contains {', '.join(map(repr, bad))}:"
+            " no control characters and none of + # / which MQTT topics need"
+        )
+    if name.casefold() in RESERVED:
+        raise RefusedError(f"{name!r} has a meaning of its own here: choose another name")
+    return name

@@ -1,0 +1,81 @@
+"""Where the one loop waits: for rows from the reader's thread and for commands from any."""
+
+import threading
+from collections import deque
+
+from firmware_bridge.source import Chunk
+
+MAX_CHUNKS = 64  # 6 s of a sensor drained ten times a second
+MAX_COMMANDS = 100  # more than a thumb can do; a flood is refused, not hoarded
+
+
+class Command:
+    """What arrived on a command topic, and when."""
+
+    __slots__ = ("at_s", "payload", "topic")
+
+    def __init__(self, topic: str, payload: bytes, at_s: float) -> None:
+        self.topic = topic
+        self.payload = payload
+        self.at_s = at_s  # source time of its arrival
+
+
+class Ended:
+    """The source has no more; `error` tells why when it should have."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+
+
+class Inbox:
+    """Two bounded queues under one lock; commands go first, since a person waits for them."""
+
+    def __init__(self, *, wait: bool) -> None:
+        """`wait`: a full queue holds the reader up (a recording) instead of losing rows."""
+        self._wait = wait
+        self._ready = threading.Condition()
+        self._chunks: deque[Chunk | Ended] = deque()
+        self._commands: deque[Command] = deque()
+        self._closed = False
+
+    def put_chunk(self, chunk: Chunk | Ended) -> bool:
+        """Hand over rows; False when there was no room for them. Once closed, nobody misses any."""
+        with self._ready:
+            while self._wait and len(self._chunks) >= MAX_CHUNKS and not self._closed:
+                self._ready.wait()
+            if self._closed:
+                return True
+            if len(self._chunks) >= MAX_CHUNKS and isinstance(chunk, Chunk):
+                return False
+            self._chunks.append(chunk)
+            self._ready.notify_all()
+            return True
+
+    def put_command(self, command: Command) -> bool:
+        """Hand over a command; False when too many wait."""
+        with self._ready:
+            if len(self._commands) >= MAX_COMMANDS:
+                return False
+            self._commands.append(command)
+            self._ready.notify_all()
+            return True
+
+    def get(self, timeout_s: float) -> Chunk | Command | Ended | None:
+        """Take the next command, else the next rows, else None after `timeout_s`."""
+        with self._ready:
+            self._ready.wait_for(lambda: self._commands or self._chunks, timeout_s)
+            if self._commands:
+                return self._commands.popleft()
+            if self._chunks:
+                chunk = self._chunks.popleft()
+                self._ready.notify_all()
+                return chunk
+            return None
+
+    def close(self) -> None:
+        """Let a waiting reader go."""
+        with self._ready:
+            self._closed = True
+            self._ready.notify_all()

@@ -1,0 +1,138 @@
+"""What the button does: gestures become annotations, annotations become lessons.
+
+One Labelling stands behind MQTT, the command line and whatever else has a button. It answers when
+the annotation is on the disk, not before.
+"""
+
+import logging
+from typing import NamedTuple
+
+from deploy.gestures import Gesture, RefusedError, Span, Start, Stop, Undo
+from learner.journal import Annotation, Journal
+from learner.lessons import Teacher
+from learner.recognizer import Recognizer
+
+log = logging.getLogger(__name__)
+
+MAX_ACTIVITIES = 200
+
+
+class Done(NamedTuple):
+    """What a gesture led to."""
+
+    action: str  # started, stopped, taught, undone
+    activity: str
+    windows: int  # that changed by it, or were learnt in the stretch it ends
+    start_us: int
+    end_us: int | None
+
+
+class Labelling:
+    """Owned by the thread of the journal."""
+
+    def __init__(
+        self, journal: Journal, teacher: Teacher, recognizer: Recognizer, *, limit_us: int
+    ) -> None:
+        """`limit_us`: a stop forgotten for so long is made up for."""
+        self._journal = journal
+        self._teacher = teacher
+        self._recognizer = recognizer
+        self._limit_us = limit_us
+        self._windows_before = 0  # of the activity being taught, when its stretch began
+
+    @property
+    def teaching(self) -> Annotation | None:
+        return self._journal.open_annotation
+
+    @property
+    def windows(self) -> int:
+        """Windows learnt so far in the stretch being taught."""
+        said = self.teaching
+        if said is None:
+            return 0
+        return self._recognizer.activities.get(said.activity, 0) - self._windows_before
+
+    def resume(self) -> Annotation | None:
+        """End what a crash or a power cut left open, where its recording ends; returns it."""
+        said = self.teaching
+        if said is not None:
+            self._journal.finish(said, max(said.start_us, self._journal.end_us))
+            log.warning(
+                "teaching %r was cut off when budge stopped: kept up to there", said.activity
+            )
+        return said
+
+    def tick(self) -> Done | None:
+        """Learn from the rows that came in; ends a stretch whose stop was forgotten."""
+        said = self.teaching
+        self._teacher.follow()
+        if said is not None and self._journal.end_us - said.start_us >= self._limit_us:
+            log.warning(
+                "teaching %r ended by itself after %.0f min without a stop",
+                said.activity,
+                self._limit_us / 60e6,
+            )
+            return self._stop(said, said.start_us + self._limit_us)
+        return None
+
+    def handle(self, gesture: Gesture, now_us: int, origin: str) -> Done:
+        """Do what the gesture says; on the disk on return. Raises RefusedError."""
+        match gesture:
+            case Start():
+                return self._start(gesture, now_us, origin)
+            case Stop():
+                said = self.teaching
+                if said is None:
+                    raise RefusedError("nothing is being taught, so there is nothing to stop")
+                return self._stop(said, gesture.at_us)
+            case Span():
+                return self._span(gesture, origin)
+            case Undo():
+                return self._undo()
+
+    def _start(self, start: Start, now_us: int, origin: str) -> Done:
+        activity = self._known_spelling(start.activity)
+        at_us = start.at_us
+        if at_us < now_us and not self._journal.recorded(at_us, now_us):
+            raise RefusedError(f"nothing was recorded in the last {(now_us - at_us) / 1e6:.1f} s")
+        if (open_ := self.teaching) is not None:
+            self._stop(open_, at_us)
+        self._windows_before = self._recognizer.activities.get(activity, 0)
+        said = self._journal.annotate(activity, at_us, None, origin)
+        self._teacher.follow()
+        return Done("started", activity, self.windows, said.start_us, None)
+
+    def _stop(self, said: Annotation, at_us: int) -> Done:
+        end_us = max(at_us, said.start_us)  # a stop dated before its start ends it there
+        self._journal.finish(said, end_us)
+        self._teacher.follow()
+        windows = self._recognizer.activities.get(said.activity, 0) - self._windows_before
+        return Done("stopped", said.activity, max(windows, 0), said.start_us, end_us)
+
+    def _span(self, span: Span, origin: str) -> Done:
+        activity = self._known_spelling(span.activity)
+        shortest_s = self._teacher.shortest_us / 1e6
+        long_s = (span.end_us - span.start_us) / 1e6
+        if long_s < shortest_s:
+            raise RefusedError(
+                f"a stretch of {long_s:.1f} s holds no whole window, expected at least"
+                f" {shortest_s:.1f} s: its first and last moments are not taught"
+            )
+        if not self._journal.recorded(span.start_us, span.end_us):
+            raise RefusedError("nothing was recorded at that time, or it is no longer kept")
+        self._journal.annotate(activity, span.start_us, span.end_us, origin)
+        return Done("taught", activity, self._teacher.follow(), span.start_us, span.end_us)
+
+    def _undo(self) -> Done:
+        said = max(self._journal.annotations, default=None)  # by id: the newest
+        if said is None:
+            raise RefusedError("nothing was taught that could be undone")
+        self._journal.retract(said)
+        return Done("undone", said.activity, self._teacher.follow(), said.start_us, said.end_us)
+
+    def _known_spelling(self, activity: str) -> str:
+        """`Walking` is the `walking` that is already known; a new one needs room."""
+        known = {said.activity.casefold(): said.activity for said in self._journal.annotations}
+        if activity.casefold() not in known and len(known) >= MAX_ACTIVITIES:
+            raise RefusedError(f"{MAX_ACTIVITIES} activities are known, which is as many as fit")
+        return known.get(activity.casefold(), activity)

@@ -1,0 +1,111 @@
+"""What budge tells the world: one struct a topic, flat, additive only.
+
+A field is never renamed, retyped or taken away; `tests/test_messages.py` freezes them. Times are
+RFC 3339 in UTC. Everything that listens (MQTT, console) gets these same structs.
+"""
+
+from datetime import UTC, datetime
+from typing import ClassVar
+
+import msgspec
+
+UNSURE = "unsure"  # a word, since Home Assistant takes `unknown` and `none` as states of its own
+NOT_LABELLING = "not labelling"
+
+
+def rfc3339(time_us: int) -> str:
+    """Write microseconds since 1970 as `2026-11-24T08:30:00.250Z`."""
+    moment = datetime.fromtimestamp(time_us / 1e6, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """One message; `topic` is what follows `budge/<device>/`."""
+
+    topic: ClassVar[str]
+    retained: ClassVar[bool] = False
+
+    v: int = 1
+
+
+class Activity(Message, frozen=True, kw_only=True):
+    """What is happening: on every change, and as a heartbeat."""
+
+    topic: ClassVar[str] = "activity"
+    retained: ClassVar[bool] = True
+
+    activity: str  # `unsure` when it looks like nothing taught
+    confidence: float  # 0 … 1
+    since: str
+    ts: str  # end of the window that says so
+    novelty: float  # 0 … 1, how unlike anything taught
+    probabilities: dict[str, float]
+
+
+class Window(Message, frozen=True, kw_only=True):
+    """What one window looks like; off on MQTT unless the settings say otherwise."""
+
+    topic: ClassVar[str] = "window"
+
+    activity: str
+    confidence: float
+    novelty: float
+    start: str
+    ts: str  # its end
+    start_s: float  # the same in seconds of the source: of a recording, its own time
+    end_s: float
+
+
+class Transition(Message, frozen=True, kw_only=True):
+    """An activity started or ended; the two share an id."""
+
+    topic: ClassVar[str] = "transition"
+
+    id: str
+    event_type: str  # "started" or "ended"
+    activity: str
+    start: str
+    end: str | None
+    duration_s: float | None
+
+
+class Label(Message, frozen=True, kw_only=True):
+    """What is being taught."""
+
+    topic: ClassVar[str] = "label"
+    retained: ClassVar[bool] = True
+
+    label: str  # `not labelling` when nothing is
+    since: str | None
+    windows: int  # learnt so far in this stretch
+    error: str | None = None  # why the last command was refused; cleared by the next good one
+
+
+class Info(Message, frozen=True, kw_only=True):
+    """Who is speaking, and what it has been taught."""
+
+    topic: ClassVar[str] = "info"
+    retained: ClassVar[bool] = True
+
+    version: str
+    device: str
+    source: str
+    started: str
+    rate_hz: float
+    channels: int
+    window_s: float
+    hop_s: float
+    classifier: str
+    activities: dict[str, int]  # windows taught of each
+    model: str  # digest: two models are the same bits when this is the same
+
+
+class Response(Message, frozen=True, kw_only=True):
+    """The answer to a command. `ok` means: it is on the disk."""
+
+    topic: ClassVar[str] = "response/label"
+
+    status: str  # "ok" or "error"
+    data: dict[str, str | int | float | None]
+    error: str | None = None
+    transaction: str | None = None  # whatever the command brought

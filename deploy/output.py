@@ -1,0 +1,28 @@
+"""What an output promises: it takes every message and never holds up the line.
+
+One output is one file in `outputs/`; the name in the settings is the name of the file, and the
+file's class is called `Output`, made as `Output(settings, truth)`: `truth` tells what was really
+done, where a recording or a simulated wearer knows it, else it is None.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from deploy.messages import Message
+
+# A command from outside: its topic below the device ("label/set"), its payload. Returns at once,
+# from any thread; the answer comes as a Response through the outputs.
+Command = Callable[[str, bytes], None]
+
+
+class Output(Protocol):
+    """Someone who listens, and may give commands."""
+
+    def start(self, command: Command) -> None:
+        """Begin; called once, before the first message."""
+
+    def send(self, message: Message) -> None:
+        """Take a message. Must not block: a sensor cannot wait."""
+
+    def close(self) -> None:
+        """Say the last words and end, within a few seconds."""

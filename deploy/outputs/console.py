@@ -1,0 +1,73 @@
+"""The terminal: a live line a window and a line for every press, or JSON for a program."""
+
+import sys
+
+import msgspec
+from rich.console import Console
+from rich.markup import escape
+
+from deploy.messages import NOT_LABELLING, UNSURE, Activity, Label, Message, Response, Window
+from deploy.output import Command
+from deploy.score import Truth
+from deploy.settings import Settings
+
+BAR = 12
+
+
+class Output:
+    """Writes to the standard output. `truth` says what was really done, where that is known."""
+
+    def __init__(self, settings: Settings, truth: Truth | None = None) -> None:
+        self._json = settings.console.json
+        self._truth = truth
+        self._file = sys.stdout
+        self._console = Console(file=self._file, highlight=False)
+        self._label = ""
+
+    def start(self, command: Command) -> None:
+        """Nothing to begin: a terminal gives no commands."""
+
+    def send(self, message: Message) -> None:
+        if self._json:
+            fields = {"topic": message.topic, **msgspec.to_builtins(message)}
+            print(msgspec.json.encode(fields).decode(), file=self._file, flush=True)
+            return
+        match message:
+            case Window():
+                self._window(message)
+            case Label() if message.label != NOT_LABELLING:
+                self._label = f"  teaching [bold]{escape(message.label)}[/]: {message.windows}"
+            case Label():
+                self._label = ""
+            case Response():
+                self._response(message)
+            case Activity():
+                pass  # the window's line has said it
+
+    def _window(self, window: Window) -> None:
+        full = round(BAR * window.confidence)
+        sure = f"[green]{'━' * full}[/][dim]{'─' * (BAR - full)}[/] {window.confidence:4.0%}"
+        name = f"[bold green]{escape(window.activity):<16}[/]"
+        if window.activity == UNSURE:
+            name, sure = f"[dim]{'not sure':<16}[/]", " " * (BAR + 5)
+        really = self._truth(window.start_s, window.end_s) if self._truth else None
+        mark = f"[red]✗[/] {escape(really)}" if really else ""
+        if really == window.activity:
+            mark = "[green]✓[/]"
+        self._console.print(
+            f"{window.ts[11:19]}  {name} {sure}  {mark:<8}{self._label}", soft_wrap=True
+        )
+
+    def _response(self, response: Response) -> None:
+        if response.status != "ok":
+            self._console.print(f"          [red]refused:[/] {escape(response.error or '')}")
+            return
+        data = response.data
+        plural = "" if data["windows"] == 1 else "s"
+        count = "" if data["action"] == "started" else f" ({data['windows']} window{plural})"
+        self._console.print(
+            f"          [yellow]{data['action']}[/] {escape(str(data['activity']))}{count}"
+        )
+
+    def close(self) -> None:
+        self._file.flush()

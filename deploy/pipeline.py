@@ -1,0 +1,301 @@
+"""The line: one loop that owns the learner and the journal, from rows to messages and back.
+
+source -> [reader thread] -> inbox -> windows -> recognizer -> messages -> outputs
+                               ^                     ^
+a command from an output ------+-> labelling -> journal -> lessons
+"""
+
+import json
+import logging
+import threading
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from deploy.gestures import RefusedError, parse
+from deploy.inbox import Command, Ended, Inbox
+from deploy.labelling import Done, Labelling
+from deploy.messages import (
+    NOT_LABELLING,
+    UNSURE,
+    Activity,
+    Info,
+    Label,
+    Message,
+    Response,
+    Transition,
+    Window,
+    rfc3339,
+)
+from deploy.output import Output
+from deploy.reader import Reader
+from deploy.settings import Settings
+from deploy.timeline import Timeline
+from firmware_bridge.source import Chunk, Source
+from firmware_bridge.window import Window as Rows
+from firmware_bridge.window import Windower
+from learner.journal import Journal
+from learner.lessons import Teacher
+from learner.recognizer import Recognizer
+
+log = logging.getLogger(__name__)
+
+WAIT_S = 0.2  # how soon the loop notices that it is to end
+FLUSH_US = 10_000_000  # rows that nothing covers are written this often: an SD card wears
+PRUNE_US = 600_000_000
+
+
+class Pipeline:
+    """One line of one device. Made, run and closed by one thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        source: Source,
+        *,
+        journal: Journal,
+        recognizer: Recognizer,
+        teacher: Teacher,
+        outputs: Sequence[Output],
+    ) -> None:
+        self._settings = settings
+        self._source = source
+        self._journal = journal
+        self._recognizer = recognizer
+        self._outputs = outputs
+        self._labelling = Labelling(
+            journal, teacher, recognizer, limit_us=round(settings.labelling.limit_min * 60e6)
+        )
+        self._inbox = Inbox(wait=not source.live)
+        self._hop_rows = round(settings.window.hop_s * recognizer.rate_hz)
+        self._windower = Windower(
+            source.rate_hz, source.scale, recognizer.window_rows, self._hop_rows
+        )
+        self._run = -1
+        self._flushed_us = self._pruned_us = 0
+        self._said: Activity | None = None  # the last activity published
+        self._said_us = 0
+        self._since_us = 0
+        self._refused: str | None = None
+
+    def run(self, stop: threading.Event, *, stay: bool = False) -> None:
+        """Run until `stop` is set or the source ends; `stay`: then still obey commands.
+
+        Raises what ended the source, when it was not its natural end.
+        """
+        self._labelling.resume()
+        self._timeline = Timeline(self._source, self._journal.end_us)
+        self._started_us = self._now_us()
+        for output in self._outputs:
+            output.start(self._command)
+        self._end_activity()  # what a crash left unended
+        self._send_info()
+        self._send_label()
+        reader = Reader(self._source, self._inbox)
+        reader.start()
+        try:
+            while not stop.is_set():
+                match self._inbox.get(WAIT_S):
+                    case Chunk() as chunk:
+                        self._take(chunk)
+                    case Command() as command:
+                        self._obey(command)
+                    case Ended(error=None):
+                        log.info("the source has ended")
+                        if not stay:
+                            break
+                    case Ended(error=error) if error is not None:
+                        raise error
+        finally:
+            self._source.close()
+            self._inbox.close()
+            reader.join(timeout=5)
+            self._end_activity()
+            self._journal.flush(durable=True)
+
+    # -- rows in ---------------------------------------------------------------------------------
+
+    def _take(self, chunk: Chunk) -> None:
+        if chunk.run != self._run:
+            if self._run >= 0:
+                log.warning("gap in the recording: %s", chunk.cause)
+            self._run = chunk.run
+            self._recognizer.gap()
+            self._journal.begin_run(
+                self._timeline.journal_us(chunk.run_start_s),
+                self._source.rate_hz,
+                self._source.scale,
+                chunk.cause,
+            )
+        self._journal.append(chunk.counts)
+        for rows in self._windower.push(chunk):
+            self._see(rows)
+        self._keep()
+
+    def _see(self, rows: Rows) -> None:
+        if self._labelling.teaching is not None:
+            self._journal.flush(durable=True)
+        ended = self._labelling.tick()
+        prediction = self._recognizer.observe(rows.samples)
+        activity = prediction.activity or UNSURE
+        start_us, end_us = (self._timeline.journal_us(t) for t in (rows.start_s, rows.end_s))
+        offset_us = self._timeline.wall_offset_us()
+        if ended is not None:
+            self._send_info()
+        if ended is not None or self._labelling.teaching is not None:
+            self._send_label()
+        self._send(
+            Window(
+                activity=activity,
+                confidence=round(prediction.confidence, 4),
+                novelty=round(prediction.novelty, 4),
+                start=rfc3339(start_us + offset_us),
+                ts=rfc3339(end_us + offset_us),
+                start_s=round(rows.start_s, 3),
+                end_s=round(rows.end_s, 3),
+            )
+        )
+        changed = self._said is None or self._said.activity != activity
+        if changed:
+            self._end_activity(start_us)
+            self._since_us = start_us
+        if changed or end_us - self._said_us >= self._settings.heartbeat_s * 1e6:
+            self._said_us = end_us
+            self._said = Activity(
+                activity=activity,
+                confidence=round(prediction.confidence, 4),
+                since=rfc3339(self._since_us + offset_us),
+                ts=rfc3339(end_us + offset_us),
+                novelty=round(prediction.novelty, 4),
+                probabilities={k: round(p, 4) for k, p in prediction.probabilities.items()},
+            )
+            self._send(self._said)
+        if changed:
+            self._begin_activity(activity, offset_us)
+
+    def _keep(self) -> None:
+        """Write rows now and then, and drop those that are too old."""
+        now_us = self._journal.end_us
+        if now_us - self._flushed_us >= FLUSH_US:
+            self._journal.flush()
+            self._flushed_us = now_us
+        if now_us - self._pruned_us >= PRUNE_US:
+            self._journal.prune(now_us - round(self._settings.journal.retain_hours * 3600e6))
+            self._pruned_us = now_us
+
+    # -- transitions -----------------------------------------------------------------------------
+
+    def _begin_activity(self, activity: str, offset_us: int) -> None:
+        started = Transition(
+            id=f"{self._since_us:x}",
+            event_type="started",
+            activity=activity,
+            start=rfc3339(self._since_us + offset_us),
+            end=None,
+            duration_s=None,
+        )
+        open_ = {"since_us": self._since_us, "offset_us": offset_us, "activity": activity}
+        self._journal.remember("transition", json.dumps(open_).encode())
+        self._send(started)
+
+    def _end_activity(self, end_us: int | None = None) -> None:
+        """Say that what was begun has ended, at `end_us` or with the last row."""
+        kept = self._journal.recall("transition")
+        if not kept:
+            return
+        open_ = json.loads(kept)
+        if end_us is None:
+            end_us = self._journal.end_us
+        end_us = max(end_us, open_["since_us"])
+        self._journal.remember("transition", b"")
+        self._send(
+            Transition(
+                id=f"{open_['since_us']:x}",
+                event_type="ended",
+                activity=open_["activity"],
+                start=rfc3339(open_["since_us"] + open_["offset_us"]),
+                end=rfc3339(end_us + open_["offset_us"]),
+                duration_s=round((end_us - open_["since_us"]) / 1e6, 3),
+            )
+        )
+
+    # -- commands in -----------------------------------------------------------------------------
+
+    def _command(self, topic: str, payload: bytes) -> None:
+        """Any thread: put a command into the inbox with the moment of its arrival."""
+        if not self._inbox.put_command(Command(topic, payload, self._source.now_s())):
+            log.warning("a command was dropped: too many are waiting")
+
+    def _now_us(self) -> int:
+        """What a person means by now: of a recording, the row that was last looked at."""
+        if self._source.live:
+            return self._timeline.journal_us(self._source.now_s())
+        return self._journal.end_us
+
+    def _obey(self, command: Command) -> None:
+        now_us = self._now_us()
+        if self._source.live:
+            now_us = self._timeline.journal_us(command.at_s)
+        transaction = None
+        try:
+            gesture, transaction = parse(
+                command.topic, command.payload, now_us, self._timeline.wall_offset_us()
+            )
+            done = self._labelling.handle(gesture, now_us, "mqtt")
+        except RefusedError as error:
+            self._refused = str(error)
+            log.info("refused: %s", error)
+            transaction = error.transaction or transaction
+            response = Response(status="error", data={}, error=str(error), transaction=transaction)
+        else:
+            self._refused = None
+            response = Response(status="ok", data=self._told(done), transaction=transaction)
+            self._send_info()
+        self._send(response)
+        self._send_label()
+
+    def _told(self, done: Done) -> dict[str, str | int | float | None]:
+        offset_us = self._timeline.wall_offset_us()
+        return {
+            "action": done.action,
+            "activity": done.activity,
+            "windows": done.windows,
+            "start": rfc3339(done.start_us + offset_us),
+            "end": None if done.end_us is None else rfc3339(done.end_us + offset_us),
+        }
+
+    # -- messages out ----------------------------------------------------------------------------
+
+    def _send(self, message: Message) -> None:
+        for output in self._outputs:
+            output.send(message)
+
+    def _send_label(self) -> None:
+        said = self._labelling.teaching
+        self._send(
+            Label(
+                label=NOT_LABELLING if said is None else said.activity,
+                since=None
+                if said is None
+                else rfc3339(said.start_us + self._timeline.wall_offset_us()),
+                windows=self._labelling.windows,
+                error=self._refused,
+            )
+        )
+
+    def _send_info(self) -> None:
+        recognizer, settings = self._recognizer, self._settings
+        self._send(
+            Info(
+                version=version("budge"),
+                device=settings.device,
+                source=settings.source,
+                started=rfc3339(self._started_us + self._timeline.wall_offset_us()),
+                rate_hz=recognizer.rate_hz,
+                channels=recognizer.n_channels,
+                window_s=recognizer.window_s,
+                hop_s=self._hop_rows / recognizer.rate_hz,
+                classifier=settings.classifier,
+                activities=dict(recognizer.activities),
+                model=recognizer.digest(),
+            )
+        )

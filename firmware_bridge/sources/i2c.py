@@ -1,0 +1,208 @@
+"""An IMU on an I2C bus, read through its FIFO: the live source.
+
+Ten times a second: ask how many frames wait (and look at the clock before and after), take them,
+let `Rate` learn from the count, let `Grid` make rows of the frames. Whatever goes wrong ends the
+run and begins another, with the cause in words. What was lost is a gap; it is never filled.
+
+An error is met first by emptying the FIFO, which is all a disturbed transfer needs; three in a
+row by starting the chip anew, identity first, ever more seldom while it stays away: a pulled plug
+is put back, a chip that lost its power comes back with its power-on settings.
+"""
+
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Iterator
+
+from firmware_bridge.chip import Chip, ImuFaultError, ImuNotFoundError
+from firmware_bridge.clock import Clock
+from firmware_bridge.grid import Grid
+from firmware_bridge.rate import Rate
+from firmware_bridge.source import Chunk
+
+log = logging.getLogger(__name__)
+
+RESTART_AFTER = 3  # errors in a row
+BACK_OFF_S = (0.5, 30.0)  # between two starts: at first, and at most; it doubles
+SILENT_S = 0.5  # without a frame: a chip that lost its power, and its settings, for a moment
+RESTART_DOUBT = 0.02  # 1 sigma of the old rate after a start: it may be another chip
+GOLDEN = 0.618034  # its multiples spread evenly over one period, however many there are
+
+Truth = Callable[[float, float], str | None]
+
+
+class _LostError(RuntimeError):
+    """The chip answers, but frames are missing."""
+
+
+class Source:
+    """Rows from `chip` on a grid of `rate_hz`. All but `close` and `health` is one thread's."""
+
+    live = True
+
+    def __init__(
+        self,
+        chip: Chip,
+        clock: Clock,
+        *,
+        rate_hz: float = 50.0,
+        drain_s: float = 0.1,
+        stored_rate_hz: float | None = None,
+        truth: Truth | None = None,
+    ) -> None:
+        """`stored_rate_hz` is health's rate_hz of another day; `truth` is for an emulated chip.
+
+        The first run begins about 2 s after the start, 1 s with a stored rate: the chip's rate is
+        measured first, and its frames are kept meanwhile.
+        """
+        deepest_s = chip.fifo_frames / chip.rate_hz
+        if not 0 < drain_s <= deepest_s / 2:
+            raise ValueError(
+                f"drain_s is {drain_s} s, expected at most {deepest_s / 2:.3f} s,"
+                f" half of what the FIFO holds"
+            )
+        self.rate_hz = rate_hz
+        self.scale = chip.scale
+        self._chip = chip
+        self._clock = clock
+        self._drain_s = drain_s
+        self._truth = truth
+        self._rate = Rate(chip.rate_hz, stored_rate_hz)
+        self._closed = threading.Event()
+        self._grid: Grid | None = None  # None: in a gap
+        self._cause = "start"
+        self._runs = 0
+        self._taken = 0  # frames read since the FIFO was last emptied
+        self._asked_s = 0.0
+        self._heard_s = 0.0
+        self._due_s = 0.0
+        self._drains = 0
+        self._failures = 0  # in a row
+        self._back_off_s = BACK_OFF_S[0]
+        self._gaps = 0
+        self._errors = 0
+
+    def now_s(self) -> float:
+        return self._clock.now_s()
+
+    def truth(self, start_s: float, end_s: float) -> str | None:
+        return None if self._truth is None else self._truth(start_s, end_s)
+
+    def health(self) -> dict[str, float | int | str]:
+        return {
+            "connected": int(self._grid is not None),
+            "rate_hz": round(self._rate.rate_hz, 4),
+            "rate_doubt": round(self._rate.doubt, 6),
+            "gaps": self._gaps,
+            "errors": self._errors,
+            "last_cause": self._cause,
+        }
+
+    def close(self) -> None:
+        self._closed.set()
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield until closed. Only the first start raises; later the chip is waited for."""
+        self._due_s = self._clock.now_s()
+        try:
+            self._chip.start()
+        except OSError as error:  # the right chip is there, so this will pass
+            self._failures = RESTART_AFTER - 1
+            self._fail(error)
+        else:
+            self._begin()
+        try:
+            while not self._closed.is_set():
+                self._wait()
+                chunk = self._survive()
+                if chunk is not None:
+                    yield chunk
+        finally:
+            with contextlib.suppress(OSError):  # it may be the reason why we end
+                self._chip.stop()
+
+    def _wait(self) -> None:
+        """Sleep to the next drain, in short pieces for `close`.
+
+        The moments are spread over one period of the chip. Were they a whole number of its
+        periods apart, the count would be rounded the same way each time and the line be off.
+        """
+        self._due_s = max(self._due_s + self._drain_s, self._clock.now_s())
+        self._drains += 1
+        due_s = self._due_s + (self._drains * GOLDEN) % 1.0 / self._chip.rate_hz
+        while not self._closed.is_set() and (left_s := due_s - self._clock.now_s()) > 0:
+            self._clock.sleep_s(min(left_s, self._drain_s))
+
+    def _survive(self) -> Chunk | None:
+        """Drain or, in a gap, mend: one attempt, whatever comes of it."""
+        try:
+            if self._grid is not None:
+                return self._drain(self._grid)
+            self._mend()
+        except _LostError as lost:
+            self._lose(str(lost))
+        except (OSError, ImuFaultError, ImuNotFoundError) as error:
+            self._fail(error)
+        return None
+
+    def _drain(self, grid: Grid) -> Chunk | None:
+        before_s = self._clock.now_s()
+        pending = self._chip.pending()
+        after_s = self._clock.now_s()
+        paused_s = before_s - self._asked_s
+        # Told by the clock as well: some chips' overrun flag cannot be trusted.
+        if paused_s * self._rate.rate_hz > self._chip.fifo_frames + 1:
+            deepest_s = self._chip.fifo_frames / self._rate.rate_hz
+            raise _LostError(
+                f"the host paused for {paused_s:.2f} s, the FIFO holds {deepest_s:.2f} s"
+            )
+        if pending.overrun:
+            raise _LostError("fifo overrun")
+        self._asked_s = before_s
+        if pending.frames == 0:
+            if before_s - self._heard_s > SILENT_S:
+                self._failures = RESTART_AFTER - 1  # emptying an empty FIFO mends nothing
+                raise ImuFaultError(f"no frame came for {SILENT_S} s")
+            return None
+        frames = self._chip.read(pending.frames)
+        self._heard_s = before_s
+        self._failures = 0
+        self._back_off_s = BACK_OFF_S[0]
+        self._rate.observe(self._taken + pending.frames, before_s, after_s)
+        self._taken += pending.frames
+        return grid.push(frames)
+
+    def _mend(self) -> None:
+        if self._failures < RESTART_AFTER:
+            self._chip.clear()
+            self._rate.restart()
+        else:
+            self._chip.start()
+            self._rate.restart(RESTART_DOUBT)
+            log.info("the IMU is back, after: %s", self._cause)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._grid = Grid(self._runs, self._cause, self._rate, self.rate_hz)
+        self._runs += 1
+        self._taken = 0
+        self._asked_s = self._heard_s = self._clock.now_s()
+
+    def _fail(self, error: Exception) -> None:
+        self._errors += 1
+        self._failures += 1
+        self._lose(f"bus error: {error.strerror}" if isinstance(error, OSError) else str(error))
+        if self._failures == RESTART_AFTER:
+            log.warning("the IMU does not answer, trying again: %s", self._cause)
+        if self._failures >= RESTART_AFTER:
+            # The drain after this one waits so much longer.
+            self._due_s = self._clock.now_s() + self._back_off_s - self._drain_s
+            self._back_off_s = min(2 * self._back_off_s, BACK_OFF_S[1])
+
+    def _lose(self, cause: str) -> None:
+        """End the run; of several causes within one gap the first is told."""
+        if self._grid is not None:
+            self._grid = None
+            self._cause = cause
+            self._gaps += 1
+            log.warning("gap: %s", cause)

@@ -1,0 +1,77 @@
+"""What a classifier promises. One classifier is one file in `classifiers/`, found by its name.
+
+The file's class is called `Learner`. It sees windows, not feature vectors, so that one that reads
+raw samples needs no second contract; who wants features builds `learner.features.Features`.
+`tests/test_every_classifier.py` runs over every file there is.
+"""
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple, Protocol, Self, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Samples = NDArray[np.float32]  # (n, c) ax ay az in m/s² with gravity, and gx gy gz in rad/s
+
+
+class WindowShape(NamedTuple):
+    """What all windows of one recognizer have in common."""
+
+    rate_hz: float
+    n_channels: int  # 3 (accelerometer) or 6 (and gyroscope)
+    rows: int
+
+
+class Verdict(NamedTuple):
+    """What a classifier makes of one window."""
+
+    probabilities: Floats  # (k,) in the order of `activities`, summing to 1 when k > 0
+    novelty: float  # 0 (like what was taught) to 1 (like nothing that was taught)
+
+
+class Classifier(Protocol):
+    """Learns one window at a time. The caller has checked every window and every name."""
+
+    activities: dict[str, int]  # windows taught per activity, in the order first taught
+
+    def __init__(self, shape: WindowShape) -> None:
+        """Know nothing yet."""
+
+    def learn(self, samples: Samples, activity: str) -> None:
+        """Take one window of an activity, old or new. `samples` is only borrowed."""
+
+    def unlearn(self, samples: Samples, activity: str) -> None:
+        """Take back one taught window, as if it had never been taught.
+
+        Raises ValueError, and changes nothing, where it can tell that it was not taught.
+        """
+
+    def judge(self, samples: Samples) -> Verdict:
+        """Say what a window looks like. What was learnt is not changed by asking."""
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Return all that was learnt as named arrays, rows of activities sorted by name."""
+
+    def restore(
+        self, activities: Mapping[str, int], state: Mapping[str, NDArray[np.generic]]
+    ) -> None:
+        """Become what `state` was taken from. KeyError, ValueError: not a state of this shape."""
+
+    def add(self, other: Self) -> None:
+        """Learn what `other`, a learner of the same shape, has learnt."""
+
+
+def names() -> list[str]:
+    """Every classifier there is."""
+    folder = Path(__file__).parent / "classifiers"
+    return sorted(file.stem for file in folder.glob("*.py") if file.stem != "__init__")
+
+
+def named(name: str, shape: WindowShape) -> Classifier:
+    """Build the classifier of the file `name`."""
+    if name not in names():
+        raise ValueError(f"no classifier is called {name!r}; there are: {', '.join(names())}")
+    return cast("Classifier", import_module(f"learner.classifiers.{name}").Learner(shape))

@@ -1,0 +1,237 @@
+"""The learner's public face: checks what comes in, keeps the filter over time, saves and loads."""
+
+import json
+import math
+import zipfile
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import BinaryIO, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from learner import classifier as contract
+from learner.classifier import Classifier, Floats, Samples, WindowShape
+
+FORMAT, VERSION = "budge model", 1
+
+# Above this novelty a window is like nothing that was taught.
+UNKNOWN_ABOVE = 0.9
+# What is left of "the next window shows the same activity" when it need not: once in 20 windows.
+CHANGE = 0.05
+
+
+class ModelFileError(ValueError):
+    """A file that is no model, or a model of another version. The sentence says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What one window shows."""
+
+    activity: str | None  # None: nothing that was taught
+    confidence: float  # probability of the likeliest activity, 0 when nothing was taught
+    novelty: float  # 0 (like what was taught) to 1 (like nothing that was taught)
+    probabilities: dict[str, float]  # of every activity, in the order first taught
+
+
+class Recognizer:
+    """Learns activities window by window and recognizes them. Used by one thread at a time.
+
+    A window is `samples`: (window_rows, n_channels) float32, acceleration in m/s² with gravity,
+    then, with six channels, rotation in rad/s. Anything else raises ValueError. Windows are only
+    borrowed, never kept or changed.
+    """
+
+    def __init__(
+        self,
+        rate_hz: float,
+        n_channels: int,
+        window_s: float,
+        classifier: str = "discriminant",
+    ) -> None:
+        if not (math.isfinite(rate_hz) and rate_hz > 0.0):
+            raise ValueError(f"rate_hz is {rate_hz}, expected a positive number")
+        if n_channels not in (3, 6):
+            raise ValueError(f"n_channels is {n_channels}, expected 3 (accelerometer) or 6 (+ gyro)")
+        if not (math.isfinite(window_s) and round(rate_hz * window_s) >= 8):
+            raise ValueError(
+                f"window_s is {window_s}: at {rate_hz} Hz a window needs at least 8 rows"
+            )
+        self.rate_hz, self.n_channels, self.window_s = float(rate_hz), n_channels, float(window_s)
+        self.window_rows = round(rate_hz * window_s)
+        self.classifier = classifier
+        shape = WindowShape(self.rate_hz, self.n_channels, self.window_rows)
+        self._classifier: Classifier = contract.named(classifier, shape)
+        # kernels are compiled for the kind of array they meet: all windows go through this one
+        self._samples = np.zeros((self.window_rows, n_channels), dtype=np.float32)
+        self._belief: dict[str, float] = {}
+
+    @property
+    def activities(self) -> dict[str, int]:
+        """Windows taught per activity, in the order first taught. A copy."""
+        return dict(self._classifier.activities)
+
+    def learn(self, samples: Samples, activity: str) -> None:
+        """Learn one window of an activity."""
+        self._classifier.learn(self._checked(samples), _checked_name(activity))
+
+    def unlearn(self, samples: Samples, activity: str) -> None:
+        """Take back one taught window; the model is then bit for bit as if it had not been taught.
+
+        Raises ValueError for an activity that was not taught, and where the classifier can tell,
+        for a window that was not.
+        """
+        self._classifier.unlearn(self._checked(samples), _checked_name(activity))
+
+    def predict(self, samples: Samples) -> Prediction:
+        """Say what one window shows, by itself. Changes nothing."""
+        verdict = self._classifier.judge(self._checked(samples))
+        return self._prediction(verdict.probabilities, verdict.novelty)
+
+    def observe(self, samples: Samples) -> Prediction:
+        """Say what the next of consecutive windows shows, given those before.
+
+        A forward filter over "mostly it goes on": p(now) ∝ p(window | now) · Σ p(now | before)
+        p(before). A window like nothing taught says nothing about what is going on.
+        """
+        verdict = self._classifier.judge(self._checked(samples))
+        names = list(self._classifier.activities)
+        if not names:
+            return self._prediction(verdict.probabilities, verdict.novelty)
+        even = 1.0 / len(names)
+        before = np.array([self._belief.get(name, even) for name in names])
+        expected = (1.0 - CHANGE) * before / before.sum() + CHANGE * even
+        if verdict.novelty <= UNKNOWN_ABOVE:
+            expected *= verdict.probabilities
+        belief = expected / expected.sum()
+        self._belief = dict(zip(names, belief.tolist(), strict=True))
+        return self._prediction(belief, verdict.novelty)
+
+    def gap(self) -> None:
+        """Tell that the next window does not follow the last: `observe` starts afresh."""
+        self._belief = {}
+
+    def save(self, file: str | Path | BinaryIO) -> None:
+        """Write all that was learnt: numpy's npz, a JSON header beside the named arrays."""
+        header = {
+            "format": FORMAT,
+            "version": VERSION,
+            "rate_hz": self.rate_hz,
+            "n_channels": self.n_channels,
+            "window_s": self.window_s,
+            "classifier": self.classifier,
+            "activities": list(self._classifier.activities.items()),
+        }
+        text = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
+        arrays = {"header": text, **self._classifier.state()}
+        if isinstance(file, (str, Path)):
+            with Path(file).open("wb") as opened:
+                np.savez(opened, allow_pickle=False, **arrays)
+        else:
+            np.savez(file, allow_pickle=False, **arrays)
+
+    @classmethod
+    def load(cls, file: str | Path | BinaryIO) -> Self:
+        """Read what `save` wrote: the same model, bit for bit, with its filter afresh.
+
+        Raises ModelFileError (a ValueError) on anything else, OSError where nothing can be read.
+        """
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                state = {name: arrays[name] for name in arrays.files}
+            header = json.loads(state.pop("header").tobytes())
+            found = (header["format"], header["version"])
+        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise ModelFileError(f"{file} is not a whole model: {error}") from error
+        if found != (FORMAT, VERSION):
+            raise ModelFileError(
+                f"{file} is a {found[0]} of version {found[1]}, expected {FORMAT} {VERSION}:"
+                " rebuild it from the journal"
+            )
+        try:
+            model = cls(
+                header["rate_hz"], header["n_channels"], header["window_s"], header["classifier"]
+            )
+            activities = {str(name): int(count) for name, count in header["activities"]}
+            model._classifier.restore(activities, state)
+        except (ValueError, KeyError, TypeError) as error:
+            raise ModelFileError(f"{file} does not hold together: {error}") from error
+        return model
+
+    def digest(self) -> str:
+        """Hex digest of all that was learnt: equal if and only if the models are, bit for bit.
+
+        In which order activities were first taught is not part of it.
+        """
+        learnt = sha256(
+            json.dumps(
+                [
+                    self.classifier,
+                    self.rate_hz,
+                    self.n_channels,
+                    self.window_s,
+                    sorted(self._classifier.activities.items()),
+                ]
+            ).encode()
+        )
+        for name, array in sorted(self._classifier.state().items()):
+            learnt.update(f"{name} {array.dtype.str} {array.shape}".encode())
+            learnt.update(array.tobytes())
+        return learnt.hexdigest()
+
+    @classmethod
+    def pool(cls, recognizers: Iterable[Self]) -> Self:
+        """Return one recognizer that has learnt what all of these have, which stay as they are."""
+        members = list(recognizers)
+        if not members:
+            raise ValueError("nothing to pool: expected at least one recognizer")
+        first = members[0]
+        kind = (first.rate_hz, first.n_channels, first.window_s, first.classifier)
+        pooled = cls(*kind)
+        for member in members:
+            found = (member.rate_hz, member.n_channels, member.window_s, member.classifier)
+            if found != kind:
+                raise ValueError(f"cannot pool a recognizer of {found} with one of {kind}")
+            pooled._classifier.add(member._classifier)
+        return pooled
+
+    def _prediction(self, probabilities: Floats, novelty: float) -> Prediction:
+        names = list(self._classifier.activities)
+        if not names:
+            return Prediction(None, 0.0, novelty, {})
+        best = int(np.argmax(probabilities))
+        return Prediction(
+            names[best] if novelty <= UNKNOWN_ABOVE else None,
+            float(probabilities[best]),
+            novelty,
+            dict(zip(names, probabilities.tolist(), strict=True)),
+        )
+
+    def _checked(self, samples: Samples) -> NDArray[np.float32]:
+        expected = (self.window_rows, self.n_channels)
+        if not isinstance(samples, np.ndarray):
+            raise ValueError(  # noqa: TRY004 - one kind of error for every bad window
+                f"samples are a {type(samples).__name__}, expected a float32 array {expected}"
+            )
+        if samples.dtype != np.float32 or samples.shape != expected:
+            raise ValueError(
+                f"samples are {samples.dtype} {samples.shape}, expected float32 {expected}"
+            )
+        if not np.isfinite(samples).all():
+            row, channel = np.argwhere(~np.isfinite(samples))[0].tolist()
+            raise ValueError(
+                f"samples hold {samples[row, channel]} at row {row}, channel {channel},"
+                " expected finite numbers"
+            )
+        self._samples[:] = samples
+        return self._samples
+
+
+def _checked_name(activity: str) -> str:
+    if not isinstance(activity, str) or not activity.strip():
+        raise ValueError(f"activity is {activity!r}, expected a name")
+    return activity
