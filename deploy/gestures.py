@@ -87,7 +87,7 @@ def parse(
         raise RefusedError(
             f"the payload is not UTF-8: byte 0x{payload[error.start]:02x} at {error.start}"
         ) from error
-    command = _Json(activity=text)
+    command = _Json(activity=text or None)
     if text[:1] in ("{", "[", '"'):
         try:
             command = msgspec.json.decode(text, type=_Json)
@@ -112,8 +112,8 @@ def _gesture(command: _Json, now_us: int, wall_offset_us: int) -> Gesture:
     ]
     if sum(spans) > 1:
         raise RefusedError("say when in one way: last_s, or ages, or start and end")
-    # A name is text alone; an empty one in JSON is a mistake, an empty payload is a stop.
-    stop = command.activity is None or command.activity.casefold() in ("", "stop", NOT_LABELLING)
+    # An empty payload is a stop, an empty name in JSON a mistake.
+    stop = command.activity is None or command.activity.casefold() in ("stop", NOT_LABELLING)
     if stop and command.last_s is None and command.start_age_ms is None and command.start is None:
         return Stop(_ago(now_us, (command.end_age_ms or 0) / 1e3, "end_age_ms"))
     activity = checked_name(command.activity or "")

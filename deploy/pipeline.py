@@ -84,7 +84,6 @@ class Pipeline:
         """
         self._labelling.resume()
         self._timeline = Timeline(self._source, self._journal.end_us)
-        self._started_us = self._now_us()
         for output in self._outputs:
             output.start(self._command)
         self._end_activity()  # what a crash left unended
@@ -229,7 +228,7 @@ class Pipeline:
         """What a person means by now: of a recording, the row that was last looked at."""
         if self._source.live:
             return self._timeline.journal_us(self._source.now_s())
-        return self._journal.end_us
+        return max(self._journal.end_us, self._timeline.start_us)
 
     def _obey(self, command: Command) -> None:
         now_us = self._now_us()
@@ -289,7 +288,7 @@ class Pipeline:
                 version=version("budge"),
                 device=settings.device,
                 source=settings.source,
-                started=rfc3339(self._started_us + self._timeline.wall_offset_us()),
+                started=rfc3339(self._timeline.start_us + self._timeline.wall_offset_us()),
                 rate_hz=recognizer.rate_hz,
                 channels=recognizer.n_channels,
                 window_s=recognizer.window_s,

@@ -16,8 +16,8 @@ class Timeline:
     def __init__(self, source: Source, journal_end_us: int) -> None:
         self._source = source
         # One second after whatever is already known, so that no annotation reaches across.
-        start_us = max(time.time_ns() // 1000, journal_end_us + 1_000_000)
-        self._zero_us = start_us - round(source.now_s() * 1e6)
+        self.start_us = max(time.time_ns() // 1000, journal_end_us + 1_000_000)
+        self._zero_us = self.start_us - round(source.now_s() * 1e6)
 
     def journal_us(self, source_s: float) -> int:
         return self._zero_us + round(source_s * 1e6)

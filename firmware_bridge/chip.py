@@ -1,8 +1,9 @@
 """What a driver promises: an IMU read through its FIFO, in whole frames, in the chip's own counts.
 
-One chip is one file in `chips/`; the name in the settings is the name of the file, and the file's
-class is called `Driver`; `ADDRESSES` beside it are where it answers, the usual one first. A driver knows registers, never time: the source (`sources/i2c.py`) owns
-the clock, measures the rate and decides what a gap is.
+One chip is one file in `chips/`; the name in the settings is the name of the file, the file's class
+is called `Driver`, and `ADDRESSES` beside it are where it answers, the usual one first. A driver
+knows registers, never time: the source (`sources/i2c.py`) owns the clock, measures the rate and
+decides what a gap is.
 """
 
 from typing import NamedTuple, Protocol

@@ -18,13 +18,12 @@ from typing import Any, BinaryIO, NamedTuple, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_bridge.recording import UNLABELLED, Recording, RecordingError, Run
+from firmware_bridge.recording import LARGEST, UNLABELLED, Recording, RecordingError, Run
 
 ACCEL = ("ax", "ay", "az")
 GYRO = ("gx", "gy", "gz")
 # Jitter moves a time by part of a step, a lost row makes the step twice as long: cut between.
 GAP_STEPS = 1.5
-LARGEST = 1e6  # m/s² or rad/s: above it the file is damaged, whatever the unit
 BLOCK_ROWS = 20_000  # at once: a day of text as Python strings would not fit into a small Pi
 
 

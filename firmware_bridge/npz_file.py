@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firmware_bridge.chip import STANDARD_GRAVITY
-from firmware_bridge.recording import Recording, RecordingError, Run
+from firmware_bridge.recording import LARGEST, Recording, RecordingError, Run
 
 ARRAYS = ("signal", "subject", "label", "segment", "label_names", "meta")
 TO_M_S2 = {"g": STANDARD_GRAVITY, "m/s^2": 1.0}
@@ -43,12 +43,15 @@ def read_npz(path: Path, subject: int | None = None, session: int | None = None)
         pieces = [_session(path, pieces, subject, session)]
     runs, start_s = [], 0.0
     for piece in pieces:
-        samples = (arrays["signal"][piece] * factors).astype(np.float32)
-        if not np.isfinite(samples).all():
+        samples = arrays["signal"][piece] * factors
+        if not (np.abs(samples) < LARGEST).all():
             raise RecordingError(
-                f"{path}: rows {piece.start}-{piece.stop - 1} hold NaN or infinity"
+                f"{path}: rows {piece.start}-{piece.stop - 1} hold NaN, infinity or more than"
+                f" {LARGEST:.0f} m/s² or rad/s"
             )
-        runs.append(Run(start_s, samples, arrays["label"][piece].astype(np.int16)))
+        runs.append(
+            Run(start_s, samples.astype(np.float32), arrays["label"][piece].astype(np.int16))
+        )
         start_s += len(samples) / rate_hz + BETWEEN_S
     chosen = [
         f"{word} {n}" for word, n in (("subject", subject), ("session", session)) if n is not None
@@ -65,7 +68,7 @@ def read_npz(path: Path, subject: int | None = None, session: int | None = None)
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     """All arrays, of shapes that fit together."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as binary, np.load(binary, allow_pickle=False) as file:
             arrays = {name: file[name] for name in ARRAYS if name in file}
     # np.load: text is a ValueError, a damaged zip one of three, a lone .npy has no context
     except (ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 UNLABELLED = -1
+LARGEST = 1e6  # m/s² or rad/s: above it the file is damaged, whatever the unit
 
 
 class RecordingError(ValueError):

@@ -7,13 +7,11 @@ gives the same bytes.
 
 from pathlib import Path
 
-import numpy as np
-
 from firmware_bridge.buses.emulated import EmulatedBus
 from firmware_bridge.chips import lsm9ds1 as driver
 from firmware_bridge.clock import VirtualClock
-from firmware_bridge.csv_file import CsvWriter
 from firmware_bridge.emulated_chips import lsm9ds1 as emulated
+from firmware_bridge.recorder import record
 from firmware_bridge.sources import i2c
 from firmware_bridge.wearer import Wearer
 
@@ -50,21 +48,8 @@ def record_wearer(name: str, path: Path) -> int:
     clock = VirtualClock()
     wearer = Wearer(script, SEED)
     chip = emulated.Twin(wearer.motion, clock, rate_error=RATE_ERROR, seed=SEED)
-    address = 0x6A  # where the Sense HAT has it
-    imu = driver.Driver(EmulatedBus({address: chip}), address, sleep_s=clock.sleep_s)
+    bus = EmulatedBus({driver.ADDRESSES[0]: chip})
+    imu = driver.Driver(bus, sleep_s=clock.sleep_s)
     source = i2c.Source(imu, clock, rate_hz=RATE_HZ)
-    wanted = round(sum(seconds for _, seconds in script) * RATE_HZ)
-    written = 0
-    origin_s: float | None = None
-    with CsvWriter(path, len(source.scale)) as writer:
-        for chunk in source.chunks():
-            origin_s = chunk.run_start_s if origin_s is None else origin_s
-            counts = chunk.counts[: wanted - written]
-            rows = chunk.first + np.arange(len(counts))
-            times_s = chunk.run_start_s + rows / RATE_HZ
-            activities = [wearer.activity(t, t + 1 / RATE_HZ) or "" for t in times_s.tolist()]
-            writer.write(times_s - origin_s, counts * source.scale, activities)
-            written += len(counts)
-            if written == wanted:
-                source.close()
-    return written
+    rows = round(sum(seconds for _, seconds in script) * RATE_HZ)
+    return record(source, path, rows, lambda t_s: wearer.activity(t_s, t_s + 1 / RATE_HZ) or "")

@@ -93,7 +93,7 @@ class Wearer:
             seconds = self._seconds_of(stretch, start_s, end_s)
             if seconds <= 0:
                 continue
-            if found is not None or seconds < 0.8 * (end_s - start_s):
+            if seconds < 0.8 * (end_s - start_s):
                 return None
             found = self._activities[stretch]
         return found

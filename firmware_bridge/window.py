@@ -23,9 +23,7 @@ class Window:
 class Windower:
     """Cuts the chunks of one source into windows. A window never spans a gap."""
 
-    def __init__(
-        self, rate_hz: float, scale: NDArray[np.float32], length: int, hop: int
-    ) -> None:
+    def __init__(self, rate_hz: float, scale: NDArray[np.float32], length: int, hop: int) -> None:
         """`length` and `hop` in rows, 1 <= hop <= length."""
         if not 1 <= hop <= length:
             raise ValueError(f"hop is {hop} rows, expected 1 to the window's length of {length}")

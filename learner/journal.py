@@ -26,6 +26,7 @@ APPLICATION_ID = 0x62756467  # "budg": tells our file from a stranger's
 SCHEMA_VERSION = 1
 SECOND_US = 1_000_000
 BLOB_ROWS = 1024  # at most this many rows in one blob: bounds what a look-up must search
+SAME_RATE = 0.005  # a recording's measured rate is as good as the grid's if it differs less
 BLOCK_WINDOWS = 256  # windows fetched at once: bounds the memory of a long stretch
 
 SCHEMA = """
@@ -244,7 +245,8 @@ class Journal:
         for run in self._runs:
             if run.start_us >= end_us or run.end_us <= start_us:
                 continue
-            if run.rate_hz != rate_hz or len(run.scale) != channels:
+            another_rate = abs(run.rate_hz / rate_hz - 1) > SAME_RATE
+            if another_rate or len(run.scale) != channels:
                 continue
             # One too many at both ends, for the rounding; the comparison below is the exact one.
             low = max(0, int(run.row_at(start_us)) // hop - 1)

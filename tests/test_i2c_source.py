@@ -247,6 +247,7 @@ def test_a_chip_that_lost_its_power_for_a_moment_is_set_up_anew() -> None:
     _, chunks = bench.next_run()
 
     assert chunks[0].cause == "no frame came for 0.5 s"
+    assert bench.source.health()["gaps"] == 1  # at once: emptying its FIFO would not help
     assert_nothing_is_invented(bench, chunks)
 
 

@@ -51,9 +51,9 @@ def test_the_moment_of_a_sample_is_known_far_better_than_one_pair_tells_it(error
 
     rate = fed(Rate(NOMINAL_HZ), asked(true_hz, 60))
 
-    # 5.5 ms a pair, of which some 300 weigh in at the line's end: 2 * 5.5 / sqrt(300) = 0.6 ms.
-    for n in (30 * true_hz, 60 * true_hz):
-        assert rate.time_of(n) == pytest.approx(BEGAN_S + n / true_hz, abs=0.002)
+    # 5.5 ms a pair, of which some 150 weigh in at the line's end: 2 * 5.5 / sqrt(150) = 0.9 ms.
+    for n in (40 * true_hz, 60 * true_hz):
+        assert rate.time_of(n) == pytest.approx(BEGAN_S + n / true_hz, abs=0.003)  # three sigma
         assert rate.sample_at(rate.time_of(n)) == pytest.approx(n)
 
 
@@ -86,7 +86,8 @@ def test_a_stored_rate_is_ready_sooner_than_a_datasheet_s() -> None:
         pairs = list(asked(true_hz, 10))
         return next(k for k, pair in enumerate(pairs) if rate.observe(*pair) and rate.ready)
 
-    assert pairs_needed(Rate(NOMINAL_HZ, stored_hz=true_hz)) < pairs_needed(Rate(NOMINAL_HZ))
+    stored = pairs_needed(Rate(NOMINAL_HZ, stored_hz=true_hz))
+    assert stored < pairs_needed(Rate(true_hz)) - 1
 
 
 def test_a_count_that_took_long_to_come_is_dropped() -> None:
@@ -130,8 +131,9 @@ def test_it_follows_a_chip_that_warms_up() -> None:
     rate = fed(Rate(NOMINAL_HZ), asked(NOMINAL_HZ, 300))
     grown = floor(300 * NOMINAL_HZ)
 
-    for total, before_s, after_s in asked(warm_hz, 300, began_s=BEGAN_S + 300, seed=1):
+    for total, before_s, after_s in asked(warm_hz, 150, began_s=BEGAN_S + 300, seed=1):
         rate.observe(grown + total, before_s, after_s)
 
     # x memories after a step, (1 + x) exp(-x) of it is left to learn: 4 % of 0.1 % after five.
-    assert rate.rate_hz == pytest.approx(warm_hz, rel=6e-5)
+    # The noise is 11 ppm.
+    assert rate.rate_hz == pytest.approx(warm_hz, rel=8e-5)

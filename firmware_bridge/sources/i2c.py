@@ -52,14 +52,15 @@ class Source:
     ) -> None:
         """`stored_rate_hz` is health's rate_hz of another day; `truth` is for an emulated chip.
 
-        The first run begins about 2 s after the start, 1 s with a stored rate: the chip's rate is
-        measured first, and its frames are kept meanwhile.
+        The first run is told about 2 s after the start: the chip's rate is measured first, and
+        its frames are kept meanwhile. With a stored rate that takes half a second; should it be
+        another chip's, 5 % off, rows lie up to 75 ms wrong in the first 20 s.
         """
         deepest_s = chip.fifo_frames / chip.rate_hz
         if not 0 < drain_s <= deepest_s / 2:
             raise ValueError(
                 f"drain_s is {drain_s} s, expected at most {deepest_s / 2:.3f} s,"
-                f" half of what the FIFO holds"
+                " half of what the FIFO holds"
             )
         self.rate_hz = rate_hz
         self.scale = chip.scale
@@ -118,8 +119,9 @@ class Source:
                 if chunk is not None:
                     yield chunk
         finally:
-            with contextlib.suppress(OSError):  # it may be the reason why we end
-                self._chip.stop()
+            if self._grid is not None:  # in a gap another chip may sit there: nothing is written
+                with contextlib.suppress(OSError):
+                    self._chip.stop()
 
     def _wait(self) -> None:
         """Sleep to the next drain, in short pieces for `close`.

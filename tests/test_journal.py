@@ -1,0 +1,180 @@
+"""The journal: what is acknowledged is on the disk, what is stored is what was seen."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from firmware_bridge.source import Chunk
+from firmware_bridge.window import Window, Windower
+from learner.journal import BLOB_ROWS, Annotation, Journal, JournalError
+
+SCALE = np.array([0.0023, 0.0023, 0.0024], np.float32)
+S = 1_000_000
+
+
+@pytest.fixture(name="path")
+def _path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.sqlite"
+
+
+@pytest.fixture(name="journal")
+def _journal(path: Path) -> Iterator[Journal]:
+    with Journal(path) as journal:
+        yield journal
+
+
+def rows(n: int, seed: int = 0) -> NDArray[np.int16]:
+    return np.random.default_rng(seed).integers(-30000, 30000, (n, 3)).astype(np.int16)
+
+
+def windows(journal: Journal, start_us: int, end_us: int) -> list[tuple[int, int]]:
+    return [
+        (w.run, w.number)
+        for w in journal.windows(start_us, end_us, length=128, hop=64, rate_hz=50.0, channels=3)
+    ]
+
+
+def test_what_was_said_is_there_after_a_kill(path: Path) -> None:
+    journal = Journal(path)
+    journal.begin_run(0, 50.0, SCALE, "start")
+    journal.append(rows(500))
+    journal.annotate("walking", 0, 9 * S, "test")
+    # Not closed: what a second reader of the file sees is what a killed process would leave.
+    with Journal(path) as second:
+        assert second.annotations == (Annotation(1, "walking", 0, 9 * S, "test"),)
+        assert second.end_us == 10 * S
+    journal.close()
+
+
+def test_the_journal_gives_back_the_very_windows_that_the_live_line_saw(journal: Journal) -> None:
+    counts = rows(3 * BLOB_ROWS + 77)
+    windower = Windower(50.0, SCALE, 128, 64)
+    journal.begin_run(0, 50.0, SCALE, "start")
+    live: list[Window] = []
+    for first in range(0, len(counts), 50):
+        part = counts[first : first + 50]
+        journal.append(part)
+        live += windower.push(Chunk(0, first, 0.0, part, "start"))
+        if first % 700 == 0:
+            journal.flush()
+
+    stored = list(journal.windows(0, 10**12, length=128, hop=64, rate_hz=50.0, channels=3))
+
+    assert [w.number for w in stored] == [w.index for w in live]
+    assert all(np.array_equal(a.samples, b.samples) for a, b in zip(stored, live, strict=True))
+    assert [w.start_us for w in stored] == [round(w.start_s * 1e6) for w in live]
+
+
+def test_only_windows_wholly_inside_are_given(journal: Journal) -> None:
+    journal.begin_run(0, 50.0, SCALE, "start")
+    journal.append(rows(1000))
+
+    # Window k is k·1.28 … k·1.28 + 2.56 s.
+    assert windows(journal, 0, 2_560_000) == [(1, 0)]
+    assert windows(journal, 1, 5_120_000) == [(1, 1), (1, 2)]
+    assert windows(journal, 1_280_000, 3_839_999) == []
+
+
+def test_a_run_never_begins_before_the_last_one_ended(journal: Journal) -> None:
+    journal.begin_run(10 * S, 50.0, SCALE, "start")
+    journal.append(rows(100))
+    journal.begin_run(3 * S, 50.0, SCALE, "the clock was set back")
+
+    assert journal.end_us == 12 * S
+
+
+def test_rows_of_another_rate_or_shape_are_passed_over(journal: Journal) -> None:
+    journal.begin_run(0, 100.0, SCALE, "start")
+    journal.append(rows(1000))
+    journal.begin_run(20 * S, 50.0, SCALE, "settings changed")
+    journal.append(rows(128))
+    journal.begin_run(30 * S, 50.1, SCALE, "a recording's measured rate")
+    journal.append(rows(128))
+
+    assert windows(journal, 0, 60 * S) == [(2, 0), (3, 0)]
+    assert not list(journal.windows(0, 60 * S, length=128, hop=64, rate_hz=50.0, channels=6))
+
+
+def test_pruning_keeps_what_an_annotation_covers_and_the_grid(journal: Journal) -> None:
+    journal.begin_run(0, 50.0, SCALE, "start")
+    for _ in range(100):  # 1000 s in blobs of 10 s
+        journal.append(rows(500))
+        journal.flush()
+    journal.annotate("walking", 500 * S, 600 * S, "test")
+    before = windows(journal, 500 * S, 600 * S)
+    journal.prune(900 * S)
+
+    assert windows(journal, 500 * S, 600 * S) == before
+    assert windows(journal, 0, 490 * S) == []
+    assert not journal.recorded(0, 490 * S)
+    assert journal.recorded(500 * S, 501 * S)
+    assert windows(journal, 900 * S, 1000 * S)
+
+
+def test_a_retracted_annotation_is_kept_in_the_file_but_says_nothing(
+    journal: Journal, path: Path
+) -> None:
+    said = journal.annotate("walking", 0, S, "test")
+    journal.retract(said)
+
+    assert journal.annotations == ()
+    with sqlite3.connect(path) as db:
+        assert db.execute("SELECT activity, retracted FROM annotation").fetchall() == [
+            ("walking", 1)
+        ]
+    db.close()
+
+
+def test_every_change_of_what_was_said_is_a_new_revision(journal: Journal) -> None:
+    revisions = [journal.revision]
+    said = journal.annotate("walking", 0, None, "test")
+    revisions.append(journal.revision)
+    said = journal.finish(said, S)
+    revisions.append(journal.revision)
+    journal.retract(said)
+    revisions.append(journal.revision)
+
+    assert revisions == [0, 1, 2, 3]
+
+
+def test_what_is_open_is_still_open_for_the_next_process(journal: Journal, path: Path) -> None:
+    said = journal.annotate("walking", 5, None, "test")
+
+    with Journal(path) as second:
+        assert second.open_annotation == said
+
+
+def test_a_strangers_file_is_refused_and_left_alone(tmp_path: Path) -> None:
+    text = tmp_path / "text"
+    text.write_text("this is not a database, and long enough to be looked at" * 50)
+    other = tmp_path / "other.sqlite"
+    with sqlite3.connect(other) as db:
+        db.execute("CREATE TABLE theirs (x)")
+    db.close()
+
+    with pytest.raises(JournalError, match=r"not a budge journal .*: move it away and start again"):
+        Journal(text)
+    with pytest.raises(JournalError, match="a database of another program"):
+        Journal(other)
+    assert text.read_text().startswith("this is not")
+
+
+def test_a_journal_from_the_future_is_refused(path: Path) -> None:
+    Journal(path).close()
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+
+    with pytest.raises(JournalError, match="schema version 99, this budge reads 1: install"):
+        Journal(path)
+
+
+def test_rows_of_the_wrong_shape_are_refused(journal: Journal) -> None:
+    journal.begin_run(0, 50.0, SCALE, "start")
+
+    with pytest.raises(ValueError, match=r"rows have shape \(5, 2\), expected \(n, 3\)"):
+        journal.append(np.zeros((5, 2), np.int16))
