@@ -30,6 +30,9 @@ def main() -> None:
     except _mendable() as error:
         print(f"budge: {error}", file=sys.stderr)
         sys.exit(1)
+    except FileNotFoundError as error:
+        print(f"budge: {error.filename}: {error.strerror}", file=sys.stderr)
+        sys.exit(1)
 
 
 def _mendable() -> tuple[type[Exception], ...]:

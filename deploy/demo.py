@@ -5,6 +5,7 @@ wearer -> emulated LSM9DS1 -> emulated bus -> driver -> … -> broker -> you
    +------ thumb: what I do now (the first time round) --------+
 """
 
+import shutil
 import threading
 from contextlib import ExitStack
 from tempfile import TemporaryDirectory
@@ -20,18 +21,26 @@ from deploy.sensing import open_emulated
 from deploy.service import open_outputs, serve, warm_up
 from deploy.settings import Settings
 from firmware_bridge.clock import MonotonicClock
-from firmware_bridge.wearer import Wearer, demo_plan
+from firmware_bridge.wearer import FIRST_ROUND_S, Wearer, demo_plan
 
 ACTIVITIES = ("resting", "walking", "stairs", "running")
 LATE_S = 1.0  # a thumb is late, by about this
 HINTS = """
-budge knows nothing yet. Watch it, and teach it from a second terminal:
+{who} Try in a second terminal, in this folder:
 
-  {budge} label walking --broker {broker} --device {device}
-  {budge} label --stop --broker {broker} --device {device}
-  {budge} label --undo --broker {broker} --device {device}
-  {subscribe} -t 'budge/{device}/#'
+  hear it          {subscribe} -t 'budge/{device}/#'
+  teach it         {button} walking
+  that was it      {button} --stop
+  take it back     {button} --undo
+
+Ctrl-C ends it. On the right: what the wearer really does.
 """
+WITH_THUMB = """\
+budge knows nothing yet. For the first {seconds:.0f} s the simulated wearer presses the button
+for {activities}; then budge is on its own."""
+WITHOUT_THUMB = """\
+budge knows nothing yet, and nobody presses the button but you. The simulated wearer does
+{activities}, 15 to 45 s each, over and over."""
 
 
 class Thumb(threading.Thread):
@@ -88,7 +97,7 @@ def run_demo(
         score = Score(source.truth)
         outputs: list[Output] = [*open_outputs(settings, source.truth), score]
         if not settings.console.json:
-            print(_hints(settings, embedded=embedded))
+            print(_hints(settings, embedded=embedded, manual=manual))
         if not manual:
             thumb = Thumb(settings, plan[: len(ACTIVITIES)], start_s)
             stack.callback(thumb.end)
@@ -102,15 +111,16 @@ def run_demo(
     return score
 
 
-def _hints(settings: Settings, *, embedded: bool) -> str:
+def _hints(settings: Settings, *, embedded: bool, manual: bool) -> str:
     mqtt = settings.mqtt
     broker = f"{mqtt.host}:{mqtt.port}"
-    # amqtt brings a subscriber of its own, so a bare machine needs nothing else.
-    subscribe = (
-        f".venv/bin/amqtt_sub --url mqtt://{broker}"
-        if embedded
-        else (f"mosquitto_sub -v -h {mqtt.host} -p {mqtt.port}")
-    )
+    subscribe = f"mosquitto_sub -v -h {mqtt.host} -p {mqtt.port}"
+    if embedded and shutil.which("mosquitto_sub") is None:
+        subscribe = f".venv/bin/amqtt_sub --url mqtt://{broker}"  # came with the demo's broker
+    who = WITHOUT_THUMB if manual else WITH_THUMB
     return HINTS.format(
-        budge=".venv/bin/budge", broker=broker, device=settings.device, subscribe=subscribe
+        who=who.format(seconds=FIRST_ROUND_S * len(ACTIVITIES), activities=", ".join(ACTIVITIES)),
+        button=f".venv/bin/budge label --broker {broker} --device {settings.device}",
+        device=settings.device,
+        subscribe=subscribe,
     )

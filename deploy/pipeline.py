@@ -5,24 +5,22 @@ source -> [reader thread] -> inbox -> windows -> recognizer -> messages -> outpu
 a command from an output ------+-> labelling -> journal -> lessons
 """
 
-import json
 import logging
 import threading
 from collections.abc import Sequence
 from importlib.metadata import version
 
 from deploy.gestures import RefusedError, parse
+from deploy.happening import Happening
 from deploy.inbox import Command, Ended, Inbox
 from deploy.labelling import Done, Labelling
 from deploy.messages import (
     NOT_LABELLING,
     UNSURE,
-    Activity,
     Info,
     Label,
     Message,
     Response,
-    Transition,
     Window,
     rfc3339,
 )
@@ -72,9 +70,7 @@ class Pipeline:
         )
         self._run = -1
         self._flushed_us = self._pruned_us = 0
-        self._said: Activity | None = None  # the last activity published
-        self._said_us = 0
-        self._since_us = 0
+        self._happening = Happening(journal, heartbeat_us=round(settings.heartbeat_s * 1e6))
         self._refused: str | None = None
 
     def run(self, stop: threading.Event, *, stay: bool = False) -> None:
@@ -86,7 +82,7 @@ class Pipeline:
         self._timeline = Timeline(self._source, self._journal.end_us)
         for output in self._outputs:
             output.start(self._command)
-        self._end_activity()  # what a crash left unended
+        self._end_activity()  # what a crash left without an end
         self._send_info()
         self._send_label()
         reader = Reader(self._source, self._inbox)
@@ -135,7 +131,6 @@ class Pipeline:
             self._journal.flush(durable=True)
         ended = self._labelling.tick()
         prediction = self._recognizer.observe(rows.samples)
-        activity = prediction.activity or UNSURE
         start_us, end_us = (self._timeline.journal_us(t) for t in (rows.start_s, rows.end_s))
         offset_us = self._timeline.wall_offset_us()
         if ended is not None:
@@ -144,7 +139,7 @@ class Pipeline:
             self._send_label()
         self._send(
             Window(
-                activity=activity,
+                activity=prediction.activity or UNSURE,
                 confidence=round(prediction.confidence, 4),
                 novelty=round(prediction.novelty, 4),
                 start=rfc3339(start_us + offset_us),
@@ -153,23 +148,8 @@ class Pipeline:
                 end_s=round(rows.end_s, 3),
             )
         )
-        changed = self._said is None or self._said.activity != activity
-        if changed:
-            self._end_activity(start_us)
-            self._since_us = start_us
-        if changed or end_us - self._said_us >= self._settings.heartbeat_s * 1e6:
-            self._said_us = end_us
-            self._said = Activity(
-                activity=activity,
-                confidence=round(prediction.confidence, 4),
-                since=rfc3339(self._since_us + offset_us),
-                ts=rfc3339(end_us + offset_us),
-                novelty=round(prediction.novelty, 4),
-                probabilities={k: round(p, 4) for k, p in prediction.probabilities.items()},
-            )
-            self._send(self._said)
-        if changed:
-            self._begin_activity(activity, offset_us)
+        for message in self._happening.follow(prediction, start_us, end_us, offset_us):
+            self._send(message)
 
     def _keep(self) -> None:
         """Write rows now and then, and drop those that are too old."""
@@ -180,42 +160,6 @@ class Pipeline:
         if now_us - self._pruned_us >= PRUNE_US:
             self._journal.prune(now_us - round(self._settings.journal.retain_hours * 3600e6))
             self._pruned_us = now_us
-
-    # -- transitions -----------------------------------------------------------------------------
-
-    def _begin_activity(self, activity: str, offset_us: int) -> None:
-        started = Transition(
-            id=f"{self._since_us:x}",
-            event_type="started",
-            activity=activity,
-            start=rfc3339(self._since_us + offset_us),
-            end=None,
-            duration_s=None,
-        )
-        open_ = {"since_us": self._since_us, "offset_us": offset_us, "activity": activity}
-        self._journal.remember("transition", json.dumps(open_).encode())
-        self._send(started)
-
-    def _end_activity(self, end_us: int | None = None) -> None:
-        """Say that what was begun has ended, at `end_us` or with the last row."""
-        kept = self._journal.recall("transition")
-        if not kept:
-            return
-        open_ = json.loads(kept)
-        if end_us is None:
-            end_us = self._journal.end_us
-        end_us = max(end_us, open_["since_us"])
-        self._journal.remember("transition", b"")
-        self._send(
-            Transition(
-                id=f"{open_['since_us']:x}",
-                event_type="ended",
-                activity=open_["activity"],
-                start=rfc3339(open_["since_us"] + open_["offset_us"]),
-                end=rfc3339(end_us + open_["offset_us"]),
-                duration_s=round((end_us - open_["since_us"]) / 1e6, 3),
-            )
-        )
 
     # -- commands in -----------------------------------------------------------------------------
 
@@ -267,6 +211,10 @@ class Pipeline:
     def _send(self, message: Message) -> None:
         for output in self._outputs:
             output.send(message)
+
+    def _end_activity(self) -> None:
+        for message in self._happening.end(self._journal.end_us):
+            self._send(message)
 
     def _send_label(self) -> None:
         said = self._labelling.teaching

@@ -1,15 +1,22 @@
 """What a driver promises: an IMU read through its FIFO, in whole frames, in the chip's own counts.
 
-One chip is one file in `chips/`; the name in the settings is the name of the file, the file's class
-is called `Driver`, and `ADDRESSES` beside it are where it answers, the usual one first. A driver
-knows registers, never time: the source (`sources/i2c.py`) owns the clock, measures the rate and
-decides what a gap is.
+One chip is one file in `chips/`; the name in the settings is the name of the file. The file has
+
+    ADDRESSES                where it answers, the usual one first
+    identify(bus, address)   the name of the variant that answers there, or None: reads only
+    Driver                   the class that keeps `Chip`, made as Driver(bus, address, sleep_s=...)
+
+A driver knows registers, never time: the source (`sources/i2c.py`) owns the clock, measures the
+rate and decides what a gap is. What drivers share is here: `Registers`.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from firmware_bridge.bus import Bus
 
 STANDARD_GRAVITY = 9.80665  # m/s², CGPM 1901: what datasheets mean by g
 
@@ -36,6 +43,13 @@ class ImuFaultError(RuntimeError):
     """The right chip answered, and did not keep what was written to it."""
 
 
+class FrameLossError(RuntimeError):
+    """Reading showed that frames are missing or out of step; the sentence says how it was seen.
+
+    `Chip.clear` mends it. The source makes a gap of it.
+    """
+
+
 class Chip(Protocol):
     """An IMU behind a FIFO. Every method may raise the OSError of the bus."""
 
@@ -53,10 +67,73 @@ class Chip(Protocol):
         """Ask how much waits, in one short transfer: its moment is the clock's anchor."""
 
     def read(self, frames: int) -> NDArray[np.int16]:
-        """Take `frames` whole frames that are pending: (frames, c) counts, a new array."""
+        """Take `frames` whole frames that are pending: (frames, c) counts, a new array.
+
+        Raises FrameLossError where the chip's own tags, time or skip marks tell of a loss.
+        """
 
     def clear(self) -> None:
         """Empty the FIFO and begin again, frames aligned."""
 
     def stop(self) -> None:
         """Put the chip to sleep."""
+
+
+class Registers:
+    """The byte registers of one chip at one address, and the sentences for when they disagree."""
+
+    def __init__(self, bus: Bus, address: int, name: str) -> None:
+        """`name` is the chip's, for the sentences."""
+        self._bus = bus
+        self._address = address
+        self._name = name
+
+    def read(self, register: int, length: int = 1) -> bytes:
+        return self._bus.read(self._address, register, length)
+
+    def write(self, register: int, value: int) -> None:
+        self._bus.write(self._address, bytes((register, value)))
+
+    def keep(self, register: int, value: int, meaning: str) -> None:
+        """Write `value` and read it back. Raises ImuFaultError if the register did not keep it."""
+        self.write(register, value)
+        self.expect(register, value, meaning)
+
+    def expect(self, register: int, value: int, meaning: str) -> None:
+        """Raise ImuFaultError unless the register holds `value`."""
+        (kept,) = self.read(register)
+        if kept != value:
+            raise ImuFaultError(
+                f"{self._name} register 0x{register:02x} kept 0x{kept:02x}, expected 0x{value:02x}"
+                f" ({meaning}): check the wiring and the 3.3 V supply, then switch it off and on"
+            )
+
+    def identity(self, register: int, known: Mapping[int, str]) -> int:
+        """Read the identity register; nothing is written, since a stranger may answer.
+
+        Returns one of `known`. Raises ImuNotFoundError.
+        """
+        where = f"0x{self._address:02x}"
+        try:
+            (found,) = self.read(register)
+        except OSError as error:
+            raise ImuNotFoundError(
+                f"nothing answered at {where} ({error.strerror}), expected {self._name}: check the"
+                " wiring, and with `i2cdetect -y 1` where it is"
+            ) from error
+        if found not in known:
+            expected = ", ".join(f"0x{value:02x} ({name})" for value, name in known.items())
+            raise ImuNotFoundError(
+                f"0x{found:02x} answered at {where} register 0x{register:02x}, expected {expected}:"
+                " set the chip and its address to what is there; `budge probe` names it"
+            )
+        return found
+
+
+def identified(bus: Bus, address: int, register: int, known: Mapping[int, str]) -> str | None:
+    """Name what answers at `address` if its identity register holds one of `known`; reads only."""
+    try:
+        (found,) = bus.read(address, register, 1)
+    except OSError:
+        return None
+    return known.get(found)

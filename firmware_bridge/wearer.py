@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 GRAVITY_M_S2 = 9.80665
+FIRST_ROUND_S = 20.0  # of each activity, when the demo's wearer does it for the first time
 TRANSITION_S = 1.0  # from one activity to the next, at the beginning of a stretch
 RATTLES = 6  # sines that make up the rattle of each axis
 DERIVATIVE_S = 1e-3  # half the step of the central difference; harmonics end far below 1 kHz
@@ -159,12 +160,12 @@ def demo_plan(
     activities: Sequence[str] = ("resting", "walking", "stairs", "running"),
     hours: float = 24.0,
 ) -> list[tuple[str, float]]:
-    """Make a plan: each activity once for 20 s, then at random, never the same twice in a row."""
+    """Make a plan: each activity once, then at random, 15-45 s, never the same twice in a row."""
     if len(activities) < 2:
         raise ValueError(f"a plan needs at least two activities, got {list(activities)}")
     rng = np.random.default_rng(seed)
-    plan = [(activity, 20.0) for activity in activities]
-    total_s = 20.0 * len(activities)
+    plan = [(activity, FIRST_ROUND_S) for activity in activities]
+    total_s = FIRST_ROUND_S * len(activities)
     while total_s < hours * 3600:
         others = [activity for activity in activities if activity != plan[-1][0]]
         seconds = float(rng.integers(15, 46))

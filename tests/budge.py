@@ -17,12 +17,14 @@ class Budge:
     """One `budge …` process; its error output is kept in a file and shown when it fails."""
 
     def __init__(self, folder: Path, *arguments: str | Path) -> None:
+        """Run in `folder`, which also keeps its log."""
         self._log = folder / "budge.log"
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [BUDGE, *arguments],
                 stdout=log,
                 stderr=log,
+                cwd=folder,
                 env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
             )
 

@@ -198,7 +198,7 @@ def test_accel_full_scales_are_not_in_order(code: int, mg: float, full_g: float)
     bench.set(0x20, 0b011 << 5 | code << 3)
     bench.wait(2)
     flat = bench.accel()
-    bench.twin._motion = lambda t_s: np.tile([99 * G, -99 * G, 0, 0, 0, 0], (len(t_s), 1))
+    bench.twin._sampler._motion = lambda t_s: np.tile([99 * G, -99 * G, 0, 0, 0, 0], (len(t_s), 1))
     bench.wait(2)
     shaken = bench.accel()
 
@@ -214,7 +214,7 @@ def test_gyro_full_scales(code: int, mdps: float, full_dps: float) -> None:
     bench.set(0x10, 0b011 << 5 | code << 3)
     bench.wait(2)
     turning = bench.gyro()
-    bench.twin._motion = lambda t_s: np.tile([0, 0, 0, 99, -99, 0], (len(t_s), 1))
+    bench.twin._sampler._motion = lambda t_s: np.tile([0, 0, 0, 99, -99, 0], (len(t_s), 1))
     bench.wait(2)
     spun = bench.gyro()
 

@@ -58,7 +58,7 @@ def test_it_knows_nothing_is_taught_and_is_right(
         assert budge.wait() == 0
         phone.wait_for("window", lambda m: m["end_s"] > 595, after=after)
         said = [m for t, m in phone.messages[after:] if t == "window"]
-    walking = [m["activity"] for m in said if 66 < m["start_s"] and m["end_s"] < 134]
+    walking = [m["activity"] for m in said if m["start_s"] > 66 and m["end_s"] < 134]
     resting = [m["activity"] for m in said if m["end_s"] < 59]
 
     assert walking.count("walking") >= 0.9 * len(walking)

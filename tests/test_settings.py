@@ -55,7 +55,7 @@ def test_a_mistake_is_named_with_its_file(tmp_path: Path, text: str, sentence: s
 
 
 def test_a_named_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="nowhere.toml: No such file"):
+    with pytest.raises(SettingsError, match=r"nowhere\.toml: No such file"):
         read(tmp_path / "nowhere.toml")
 
 

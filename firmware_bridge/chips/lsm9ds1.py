@@ -24,9 +24,10 @@ from firmware_bridge.bus import Bus
 from firmware_bridge.chip import (
     STANDARD_GRAVITY,
     ImuFaultError,
-    ImuNotFoundError,
     Pending,
     Range,
+    Registers,
+    identified,
 )
 
 WHO_AM_I = 0x0F
@@ -40,14 +41,7 @@ FIFO_CTRL = 0x2E
 FIFO_SRC = 0x2F
 
 ADDRESSES = (0x6A, 0x6B)  # the Sense HAT's, and most breakouts'
-IDENTITY = 0x68
-STRANGERS = {  # what else answers register 0x0F at these addresses
-    0x3D: "the magnetometer of an LSM9DS1, whose motion part is at 0x6a or 0x6b",
-    0x69: "an LSM6DS3",
-    0x6A: "an LSM6DSL, LSM6DSM or LSM6DS3TR-C",
-    0x6C: "an LSM6DSO or LSM6DSOX",
-}
-
+IDENTITIES = {0x68: "LSM9DS1"}
 # Table 3. Running puts 3-5 g on a waist and more on a wrist: 8 g is the first that holds it. A
 # racket or a throw turns a wrist faster than 500 dps, and what is clipped cannot be mended, while
 # 70 mdps a count is still finer than any movement of a person.
@@ -77,6 +71,11 @@ SETTINGS = (
 )
 
 
+def identify(bus: Bus, address: int) -> str | None:
+    """Name the variant at `address`, or None: reads only."""
+    return identified(bus, address, WHO_AM_I, IDENTITIES)
+
+
 class Driver:
     """Accelerometer ±8 g and gyroscope ±2000 dps at a nominal 119 Hz, by the FIFO."""
 
@@ -89,23 +88,21 @@ class Driver:
         self.scale: NDArray[np.float32] = np.array(
             [FS_XL_8_G.per_lsb] * 3 + [FS_G_2000_DPS.per_lsb] * 3, np.float32
         )
-        self._bus = bus
-        self._address = address
+        self._registers = Registers(bus, address, "LSM9DS1")
         self._sleep_s = sleep_s
 
     def start(self) -> None:
-        self._identify()
-        self._write(CTRL_REG8, SW_RESET | IF_ADD_INC)
+        self._registers.identity(WHO_AM_I, IDENTITIES)
+        self._registers.write(CTRL_REG8, SW_RESET | IF_ADD_INC)
         self._sleep_s(RESET_S)
         for register, value, meaning in SETTINGS:
-            self._write(register, value)
-            self._expect(register, value, meaning)
+            self._registers.keep(register, value, meaning)
         self._sleep_s(SETTLE_S)
         self.clear()
-        self._expect(FIFO_CTRL, CONTINUOUS, "FIFO continuous")
+        self._registers.expect(FIFO_CTRL, CONTINUOUS, "FIFO continuous")
 
     def pending(self) -> Pending:
-        (source,) = self._bus.read(self._address, FIFO_SRC, 1)
+        (source,) = self._registers.read(FIFO_SRC)
         frames = source & FSS
         if frames > self.fifo_frames:  # 0xFF is what a line nobody drives reads like
             raise ImuFaultError(
@@ -119,43 +116,15 @@ class Driver:
         #   0x18  gxL gxH gyL gyH gzL gzH     0x28  axL axH ayL ayH azL azH
         levels = bytearray()
         for _ in range(frames):
-            gyro = self._bus.read(self._address, OUT_X_L_G, 6)
-            levels += self._bus.read(self._address, OUT_X_L_XL, 6) + gyro
+            gyro = self._registers.read(OUT_X_L_G, 6)
+            levels += self._registers.read(OUT_X_L_XL, 6) + gyro
         return np.frombuffer(levels, "<i2").astype(np.int16).reshape(frames, 6)
 
     def clear(self) -> None:
-        self._write(FIFO_CTRL, BYPASS)
-        self._write(FIFO_CTRL, CONTINUOUS)
+        self._registers.write(FIFO_CTRL, BYPASS)
+        self._registers.write(FIFO_CTRL, CONTINUOUS)
 
     def stop(self) -> None:
-        self._write(FIFO_CTRL, BYPASS)
-        self._write(CTRL_REG1_G, POWER_DOWN)
-        self._write(CTRL_REG6_XL, POWER_DOWN)
-
-    def _identify(self) -> None:
-        """Read only: at this address there may be a chip of another kind."""
-        where = f"0x{self._address:02x}"
-        try:
-            (found,) = self._bus.read(self._address, WHO_AM_I, 1)
-        except OSError as error:
-            raise ImuNotFoundError(
-                f"nothing answered at {where} ({error.strerror}), expected an LSM9DS1: check the"
-                " wiring, and with `i2cdetect -y 1` whether it is at 0x6a or 0x6b"
-            ) from error
-        if found != IDENTITY:
-            stranger = STRANGERS.get(found, "no chip that is known here")
-            raise ImuNotFoundError(
-                f"0x{found:02x} answered at {where}, which is {stranger}; expected"
-                f" 0x{IDENTITY:02x}, an LSM9DS1: set the chip and its address to what is there"
-            )
-
-    def _write(self, register: int, value: int) -> None:
-        self._bus.write(self._address, bytes((register, value)))
-
-    def _expect(self, register: int, value: int, meaning: str) -> None:
-        (kept,) = self._bus.read(self._address, register, 1)
-        if kept != value:
-            raise ImuFaultError(
-                f"LSM9DS1 register 0x{register:02x} kept 0x{kept:02x}, expected 0x{value:02x}"
-                f" ({meaning}): check the wiring and the 3.3 V supply, then switch it off and on"
-            )
+        self._registers.write(FIFO_CTRL, BYPASS)
+        self._registers.write(CTRL_REG1_G, POWER_DOWN)
+        self._registers.write(CTRL_REG6_XL, POWER_DOWN)

@@ -12,7 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firmware_bridge.clock import Clock
-from firmware_bridge.emulated_chip import Motion
+from firmware_bridge.emulated_chip import (
+    ACCEL_NOISE_M_S2,
+    GYRO_NOISE_RAD_S,
+    Motion,
+    Sampler,
+)
 
 G_M_S2 = 9.80665
 LEVELS = 32
@@ -45,10 +50,6 @@ ODR_XL_HZ = (0.0, 10.0, 50.0, 119.0, 238.0, 476.0, 952.0, 0.0)  # CTRL_REG6_XL b
 FS_G = ((245, 8.75), (500, 17.5), (500, 17.5), (2000, 70.0))  # dps, mdps/count; 0b10 is reserved
 FS_XL = ((2, 0.061), (16, 0.732), (4, 0.122), (8, 0.244))  # g, mg/count: not in order
 
-# Assumed: the datasheet gives no noise. About what such parts show at 119 Hz.
-ACCEL_NOISE_M_S2 = 0.0015 * G_M_S2  # rms
-GYRO_NOISE_RAD_S = radians(0.1)  # rms
-
 
 class Twin:
     """An LSM9DS1 that is moved by `motion` and samples by its own, not quite exact, clock.
@@ -69,16 +70,20 @@ class Twin:
         accel_noise_m_s2: float = ACCEL_NOISE_M_S2,
         gyro_noise_rad_s: float = GYRO_NOISE_RAD_S,
         gyro_offset_rad_s: float = 0.0,
-        who_am_i: int = 0x68,
+        who_am_i: int | None = None,
     ) -> None:
-        """`rate_error` 0.02: its clock runs 2 % fast. The offset is the gyro's zero-rate level."""
-        self._motion = motion
-        self._clock = clock
-        self._rate_error = rate_error
-        self._rng = np.random.default_rng(seed)
-        self._noise = np.repeat([accel_noise_m_s2, gyro_noise_rad_s], 3)
-        self._offset = np.repeat([0.0, gyro_offset_rad_s], 3)
-        self._who_am_i = who_am_i
+        """The offset is the gyro's zero-rate level."""
+        self._sampler = Sampler(
+            motion,
+            clock,
+            rate_error=rate_error,
+            seed=seed,
+            accel_noise_m_s2=accel_noise_m_s2,
+            gyro_noise_rad_s=gyro_noise_rad_s,
+            gyro_offset_rad_s=gyro_offset_rad_s,
+        )
+        self._who_am_i = 0x68 if who_am_i is None else who_am_i
+        self.stuck = False
         self.brown_out()
 
     def brown_out(self) -> None:
@@ -94,7 +99,7 @@ class Twin:
         self._held: dict[int, int] = {}  # BDU: the other byte of a value half read
         self._new: set[int] = set()  # halves with data not yet read, for STATUS_REG
         self._overrun = False
-        self._restart_sampling()
+        self._sampler.restart(0.0)
 
     def write(self, data: bytes) -> None:
         self._advance()
@@ -130,7 +135,7 @@ class Twin:
                 self.brown_out()
             self._registers[CTRL_REG8] &= 0xFF ^ (BOOT | SW_RESET)  # both clear themselves
         if self._rate_hz() != rate_hz:
-            self._restart_sampling()
+            self._sampler.restart(self._rate_hz())
         if self._mode() == "bypass":
             for half in self._halves.values():
                 half.clear()
@@ -152,7 +157,7 @@ class Twin:
         half = self._halves[first]
         value = half[0] if half else self._shown[first]
         swapped = byte ^ bool(self._registers[CTRL_REG8] & BLE)
-        answer = self._held.pop(first + byte, value[swapped])
+        answer = 0 if self.stuck else self._held.pop(first + byte, value[swapped])
         if self._registers[CTRL_REG8] & BDU and byte % 2 == 0:
             self._held[first + byte + 1] = value[swapped ^ 1]
         if byte == 5:
@@ -187,32 +192,24 @@ class Twin:
         """The gyro, when on, sets the pace of both; ODR_XL counts only while it is off."""
         codes = ODR_G_HZ if self._gyro_on() else ODR_XL_HZ
         register = CTRL_REG1_G if self._gyro_on() else CTRL_REG6_XL
-        return codes[self._registers[register] >> 5] * (1 + self._rate_error)
-
-    def _restart_sampling(self) -> None:
-        self._sampling_since_s = self._clock.now_s()
-        self._sampled = 0
+        return codes[self._registers[register] >> 5]
 
     def _advance(self) -> None:
         """Take the samples that fell due since the bus last looked, in one call of `motion`."""
-        rate_hz = self._rate_hz()
-        elapsed_s = self._clock.now_s() - self._sampling_since_s
-        due = int(elapsed_s * rate_hz) - self._sampled
-        if due <= 0:
+        times_s = self._sampler.due()
+        if not len(times_s):
             return
-        numbers = self._sampled + 1 + np.arange(due)
-        self._sampled += due
         mode = self._mode()
         if mode == "fifo":
             stop = self._registers[CTRL_REG9] & STOP_ON_FTH
             depth = self._registers[FIFO_CTRL] & 0x1F if stop else LEVELS
-            numbers = numbers[: max(depth - self._count(), 0)]
+            times_s = times_s[: max(depth - self._count(), 0)]
         elif mode == "continuous":
-            self._overrun |= self._count() + due > LEVELS
-            numbers = numbers[-LEVELS:]
+            self._overrun |= self._count() + len(times_s) > LEVELS
+            times_s = times_s[-LEVELS:]
         else:
-            numbers = numbers[-1:]
-        self._take(self._sampling_since_s + numbers / rate_hz, into_fifo=mode != "bypass")
+            times_s = times_s[-1:]
+        self._take(times_s, into_fifo=mode != "bypass")
 
     def _take(self, times_s: NDArray[np.float64], *, into_fifo: bool) -> None:
         counts = self._measure(times_s)
@@ -231,15 +228,14 @@ class Twin:
         """Counts (n, 6), accel first, little endian as the chip keeps them."""
         full_g, mg = FS_XL[self._registers[CTRL_REG6_XL] >> 3 & 3]
         full_dps, mdps = FS_G[self._registers[CTRL_REG1_G] >> 3 & 3]
-        per_count = np.repeat([mg * 1e-3 * G_M_S2, radians(mdps * 1e-3)], 3)
-        most = np.repeat([full_g / (mg * 1e-3), full_dps / (mdps * 1e-3)], 3)
-        most = np.minimum(most, 32767)  # 2 g / 0.061 mg is a little more than int16 holds
+        counts = self._sampler.counts(
+            times_s,
+            (mg * 1e-3 * G_M_S2, radians(mdps * 1e-3)),
+            (full_g / (mg * 1e-3), full_dps / (mdps * 1e-3)),
+        )
         axes = [
             self._registers[register] >> bit & 1
             for register in (CTRL_REG5_XL, CTRL_REG4)
             for bit in (3, 4, 5)  # X, Y, Z enabled
         ]
-        si = self._motion(times_s) + self._offset
-        si = si + self._noise * self._rng.standard_normal((len(times_s), 6))
-        counts = np.rint(np.clip(si / per_count, -most, most)) * axes
-        return np.asarray(counts, np.dtype("<i2"))
+        return np.asarray(counts * axes, np.dtype("<i2"))

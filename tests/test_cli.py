@@ -1,0 +1,147 @@
+"""The command line: help with an example, mistakes as one sentence, a recording that plays again."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from budge import BUDGE, Budge
+from mosquitto import Mosquitto, free_port
+from phone import Phone
+
+from firmware_bridge.recording import read
+
+COMMANDS = ("demo", "run", "replay", "label", "record")
+
+
+def budge(*arguments: str | Path, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [BUDGE, *arguments], capture_output=True, text=True, timeout=120, check=False, cwd=folder
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    shown = budge(command, "--help")
+
+    assert shown.returncode == 0
+    assert "Example" in shown.stdout
+    assert f"budge {command}" in shown.stdout
+
+
+def test_help_waits_for_no_compiler() -> None:
+    seen = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, deploy.cli; print({'numba', 'numpy', 'amqtt', 'paho'} & {*sys.modules})",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert seen.stdout == "set()\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("time_s,ax,ay\n0,1,2\n", "bad.csv, line 1: "),
+        ("time_s,ax,ay,az\n0,1,2,3\n0.02,1,nan,3\n", "bad.csv, line 3: "),
+        ("time_s,ax,ay,az\n0,1,2,3\n0.02,1,up,3\n", "bad.csv, line 3: "),
+        ("time_s,ax,ay,az\n0,1,2,3\n0.02,1,2,3\n0.01,1,2,3\n", "bad.csv, line 4: "),
+    ],
+)
+def test_a_bad_recording_is_one_sentence_with_file_and_line(
+    tmp_path: Path, content: str, sentence: str
+) -> None:
+    (tmp_path / "bad.csv").write_text(content)
+    ended = budge("replay", "bad.csv", "--state-dir", "state", folder=tmp_path)
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"budge: {sentence}"), ended.stderr
+    assert ended.stderr.count("\n") == 1
+    assert "expected" in ended.stderr
+
+
+def test_a_missing_recording_is_one_sentence() -> None:
+    ended = budge("replay", "nowhere.csv")
+
+    assert ended.returncode == 1
+    assert ended.stderr == "budge: nowhere.csv: No such file or directory\n"
+
+
+def test_without_a_broker_a_label_says_what_to_check() -> None:
+    ended = budge("label", "walking", "--broker", f"127.0.0.1:{free_port()}")
+
+    assert ended.returncode == 1
+    assert "no MQTT broker at 127.0.0.1:" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_without_a_budge_a_label_says_what_to_check(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as broker:
+        ended = budge("label", "walking", "--broker", broker.address, "--device", "nobody")
+
+    assert ended.returncode == 1
+    assert "no budge answered on budge/nobody/" in ended.stderr
+
+
+@pytest.mark.parametrize("speed", ["0", "-1", "fast", "nan"])
+def test_a_speed_that_is_none_is_refused(speed: str) -> None:
+    ended = budge("replay", "x.csv", "--speed", speed)
+
+    assert ended.returncode == 2
+    assert "is not a speed" in ended.stderr
+
+
+def test_run_without_a_bus_says_how_to_get_one(tmp_path: Path) -> None:
+    (tmp_path / "budge.toml").write_text("[i2c]\nbus = 250\n")
+    ended = budge("run", "--config", "budge.toml", "--state-dir", "state", folder=tmp_path)
+
+    assert ended.returncode == 1
+    assert "/dev/i2c-250" in ended.stderr
+    assert "raspi-config" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_run_reads_the_emulated_chip_that_the_settings_name(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as broker, Phone(broker.port, "pi") as phone:
+        (tmp_path / "budge.toml").write_text(
+            'device = "pi"\noutputs = ["mqtt"]\nstate_dir = "state"\n'
+            '[i2c]\nbus = "emulated"\n'
+            f"[mqtt]\nport = {broker.port}\nwindow = true\n"
+        )
+        with Budge(tmp_path, "run", "--config", "budge.toml") as service:
+            window = phone.wait_for("window")
+            assert service.end() == 0
+
+    assert window["activity"] == "unsure"
+    assert (tmp_path / "state" / "journal.sqlite").exists()
+
+
+def test_what_was_recorded_plays_again(tmp_path: Path) -> None:
+    (tmp_path / "budge.toml").write_text('[i2c]\nbus = "emulated"\n')
+    made = budge(
+        *("record", "still.csv.gz", "--seconds", "4", "--activity", "sitting"),
+        *("--config", "budge.toml"),
+        folder=tmp_path,
+    )
+    recording = read(tmp_path / "still.csv.gz")
+
+    assert made.stdout == "still.csv.gz: 200 rows, 4.0 s\n"
+    assert (recording.rows, recording.n_channels, recording.activities) == (200, 6, ("sitting",))
+    assert recording.rate_hz == pytest.approx(50.0)
+    played = budge(
+        *("replay", "still.csv.gz", "--speed", "max", "--state-dir", "state"), folder=tmp_path
+    )
+    assert played.returncode == 0
+    assert "right in 0 of 2 labelled windows (0.0%)" in played.stdout
+
+
+def test_record_refuses_a_name_it_cannot_write(tmp_path: Path) -> None:
+    ended = budge("record", "walk.txt", folder=tmp_path)
+
+    assert ended.returncode == 2
+    assert "must end in .csv or .csv.gz" in ended.stderr
