@@ -89,5 +89,5 @@ class Sampler:
         si = self._motion(times_s) + self._offset
         si = si + self._noise * self._rng.standard_normal((len(times_s), 6))
         limit = np.repeat(np.minimum(most, 32767), 3)
-        counts = np.clip(np.rint(si / np.repeat(per_count, 3)), -limit, limit)
+        counts = np.rint(np.clip(si / np.repeat(per_count, 3), -limit, limit))
         return np.asarray(counts, np.int16)
