@@ -13,8 +13,7 @@ from typing import NamedTuple, Protocol, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Samples = NDArray[np.float32]  # (n, c) ax ay az in m/s² with gravity, and gx gy gz in rad/s
+from learner.features import Floats, Samples
 
 
 class WindowShape(NamedTuple):

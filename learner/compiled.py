@@ -14,7 +14,7 @@ R = TypeVar("R")
 try:
     import numba
 except ImportError:
-    numba = None
+    numba = None  # type: ignore[assignment]  # that is how the rest is told
     warnings.warn(
         "numba is not installed: the same code runs uncompiled, some hundred times slower;"
         " install numba where it has a wheel (it has none for 32-bit systems)",

@@ -19,31 +19,32 @@ Ints = NDArray[np.intp]
 def tracks(samples: NDArray[np.float32], units: Floats, out: Floats) -> None:
     """Split every triad of channels into six tracks: x, y, z, length, along and across gravity.
 
-    samples (n, c), units (c,), out (2c, n). Everything is divided by its channel's unit first. Down
-    is the mean acceleration; when that is shorter than one unit (a sensor without gravity) it fades
-    out instead of pointing at random.
+    samples (n, c), units (c,), out (2c, n): first the c channels as they are, then the length of
+    every triad, then what lies along gravity, then across. All is divided by its channel's unit.
+    Down is the mean acceleration; when that is shorter than one unit (a sensor without gravity) it
+    fades out instead of pointing at random.
     """
     rows, channels = samples.shape
+    triads = channels // 3
     down_x, down_y, down_z = 0.0, 0.0, 0.0
     for i in range(rows):
         down_x += samples[i, 0] / units[0]
         down_y += samples[i, 1] / units[1]
         down_z += samples[i, 2] / units[2]
-    length = max(math.sqrt(down_x**2 + down_y**2 + down_z**2), float(rows))
-    down_x, down_y, down_z = down_x / length, down_y / length, down_z / length
-    for triad in range(channels // 3):
+    size = max(math.sqrt(down_x**2 + down_y**2 + down_z**2), float(rows))
+    down_x, down_y, down_z = down_x / size, down_y / size, down_z / size
+    for triad in range(triads):
+        first = 3 * triad
         for i in range(rows):
-            x = samples[i, 3 * triad] / units[3 * triad]
-            y = samples[i, 3 * triad + 1] / units[3 * triad + 1]
-            z = samples[i, 3 * triad + 2] / units[3 * triad + 2]
+            x = samples[i, first] / units[first]
+            y = samples[i, first + 1] / units[first + 1]
+            z = samples[i, first + 2] / units[first + 2]
             along = x * down_x + y * down_y + z * down_z
             squared = x * x + y * y + z * z
-            out[6 * triad, i] = x
-            out[6 * triad + 1, i] = y
-            out[6 * triad + 2, i] = z
-            out[6 * triad + 3, i] = math.sqrt(squared)
-            out[6 * triad + 4, i] = along
-            out[6 * triad + 5, i] = math.sqrt(max(squared - along * along, 0.0))
+            out[first, i], out[first + 1, i], out[first + 2, i] = x, y, z
+            out[channels + triad, i] = math.sqrt(squared)
+            out[channels + triads + triad, i] = along
+            out[channels + 2 * triads + triad, i] = math.sqrt(max(squared - along * along, 0.0))
 
 
 @njit
@@ -55,8 +56,11 @@ def steps(tracks: Floats, lag: int, out: Floats) -> None:
 
 
 @njit
-def moments(tracks: Floats, mean: Floats, variance: Floats) -> None:
-    """Mean and (population) variance of every track, in two passes, so that gravity cancels."""
+def centre(tracks: Floats, mean: Floats, variance: Floats) -> None:
+    """Take the mean out of every track, and say what it was and what (population) variance is left.
+
+    In two passes, so that gravity cancels before anything is squared.
+    """
     rows = tracks.shape[1]
     for t in range(tracks.shape[0]):
         total = 0.0
@@ -65,23 +69,24 @@ def moments(tracks: Floats, mean: Floats, variance: Floats) -> None:
         mean[t] = total / rows
         squares = 0.0
         for i in range(rows):
-            squares += (tracks[t, i] - mean[t]) ** 2
+            tracks[t, i] -= mean[t]
+            squares += tracks[t, i] ** 2
         variance[t] = squares / rows
 
 
 @njit
-def quantiles(ordered: Floats, quantile_count: int, out: Floats) -> None:
-    """out[t, q] = asinh of the q-th of `quantile_count` evenly spaced quantiles over the median.
+def quantiles(ordered: Floats, at: Floats, out: Floats) -> None:
+    """out[t, q] = asinh of how far the quantile at[q] of track t lies above its median.
 
-    ordered (t, n) sorted rows, out (t, quantile_count); the first is the minimum, the last the
-    maximum, between two rows a quantile is interpolated (type 7 of Hyndman & Fan 1996).
+    ordered (t, n): sorted rows; at (q,) from 0, the minimum, to 1, the maximum. Between two rows a
+    quantile is interpolated (type 7 of Hyndman & Fan 1996).
     """
     last = ordered.shape[1] - 1
     half = last // 2
     for t in range(ordered.shape[0]):
         median = 0.5 * (ordered[t, half] + ordered[t, last - half])
-        for q in range(quantile_count):
-            place = last * (q / (quantile_count - 1.0))
+        for q in range(at.size):
+            place = last * at[q]
             low = min(int(place), last - 1)
             part = place - low
             value = ordered[t, low] * (1.0 - part) + ordered[t, low + 1] * part
@@ -90,15 +95,15 @@ def quantiles(ordered: Floats, quantile_count: int, out: Floats) -> None:
 
 @njit
 def autocorrelation(
-    tracks: Floats, mean: Floats, variance: Floats, lags: Ints, floor: float, out: Floats
+    centred: Floats, variance: Floats, lags: Ints, floor: float, out: Floats
 ) -> None:
     """out[t, k] = covariance of track t with itself `lags[k]` rows later over its variance.
 
-    The variance is raised by floor², so that the noise of a sensor at rest has no rhythm. A lag
-    that leaves less than half of the window to compare is 0.
+    The variance is raised by floor², so that the noise of a sensor at rest has no rhythm. A lag of
+    more than half of the window is 0.
     """
-    rows = tracks.shape[1]
-    for t in range(tracks.shape[0]):
+    rows = centred.shape[1]
+    for t in range(centred.shape[0]):
         for k in range(lags.size):
             lag = lags[k]
             out[t, k] = 0.0
@@ -106,25 +111,23 @@ def autocorrelation(
                 continue
             total = 0.0
             for i in range(rows - lag):
-                total += (tracks[t, i] - mean[t]) * (tracks[t, i + lag] - mean[t])
+                total += centred[t, i] * centred[t, i + lag]
             out[t, k] = total / ((rows - lag) * (variance[t] + floor * floor))
 
 
 @njit
-def correlation(
-    tracks: Floats, mean: Floats, variance: Floats, floor: float, out: Floats
-) -> None:
-    """Correlation of every pair of tracks, pairs in the order (0, 1), (0, 2), ... (1, 2), ...
+def correlation(centred: Floats, variance: Floats, floor: float, out: Floats) -> None:
+    """Correlate every pair of tracks, in the order (0, 1), (0, 2), ... (1, 2), ...
 
     Variances are raised by floor² as in `autocorrelation`.
     """
-    rows = tracks.shape[1]
+    rows = centred.shape[1]
     pair = 0
-    for a in range(tracks.shape[0]):
-        for b in range(a + 1, tracks.shape[0]):
+    for a in range(centred.shape[0]):
+        for b in range(a + 1, centred.shape[0]):
             total = 0.0
             for i in range(rows):
-                total += (tracks[a, i] - mean[a]) * (tracks[b, i] - mean[b])
+                total += centred[a, i] * centred[b, i]
             scale = math.sqrt((variance[a] + floor * floor) * (variance[b] + floor * floor))
             out[pair] = total / (rows * scale)
             pair += 1
@@ -134,8 +137,7 @@ def correlation(
 def bands(power: Floats, shares: Floats, floor: float, out: Floats) -> None:
     """out[t, b] = log(rms of track t within band b + floor).
 
-    power (t, f), shares (b, f): how much of each spectral line belongs to each band; a line lies in
-    few bands, so zeros are skipped.
+    power (t, f), shares (b, f): how much of each spectral line belongs to each band.
     """
     for t in range(power.shape[0]):
         for b in range(shares.shape[0]):
@@ -176,25 +178,23 @@ def rhythm(power: Floats, octaves: Floats, floor: float, out: Floats) -> None:
 
 
 @njit
-def parts(
-    tracks: Floats, mean: Floats, bounds: Ints, floor: float, levels: Floats, spreads: Floats
-) -> None:
+def parts(centred: Floats, bounds: Ints, floor: float, levels: Floats, spreads: Floats) -> None:
     """Level over the window's mean, and log spread, of consecutive parts of each track.
 
     bounds (p + 1,) rows; levels and spreads (t, 2p): first in the order of time, then sorted.
     """
     count = bounds.size - 1
-    for t in range(tracks.shape[0]):
+    for t in range(centred.shape[0]):
         for p in range(count):
             rows = bounds[p + 1] - bounds[p]
             total = 0.0
             for i in range(bounds[p], bounds[p + 1]):
-                total += tracks[t, i]
+                total += centred[t, i]
             level = total / rows
             squares = 0.0
             for i in range(bounds[p], bounds[p + 1]):
-                squares += (tracks[t, i] - level) ** 2
-            levels[t, p] = math.asinh(level - mean[t])
+                squares += (centred[t, i] - level) ** 2
+            levels[t, p] = math.asinh(level)
             spreads[t, p] = math.log(math.sqrt(squares / rows) + floor)
         insert_sorted(levels[t, :count], levels[t, count:])
         insert_sorted(spreads[t, :count], spreads[t, count:])
@@ -202,23 +202,13 @@ def parts(
 
 @njit
 def insert_sorted(values: Floats, out: Floats) -> None:
-    """`out` = `values` in ascending order (insertion sort: made for a handful)."""
+    """Fill `out` with `values` in ascending order (insertion sort: made for a handful)."""
     for i in range(values.size):
         k = i
         while k > 0 and out[k - 1] > values[i]:
             out[k] = out[k - 1]
             k -= 1
         out[k] = values[i]
-
-
-@njit
-def rectified(weights: Floats, biases: Floats, x: Floats, out: Floats) -> None:
-    """out = max(0, weights · x + biases): weights (u, d), x (d,), out (u,)."""
-    for u in range(out.size):
-        total = biases[u]
-        for i in range(x.size):
-            total += weights[u, i] * x[i]
-        out[u] = max(total, 0.0)
 
 
 @njit
@@ -230,7 +220,7 @@ def settle(x: Floats, limit: float, grid: float) -> None:
 
 @njit
 def add_outer(x: Floats, weight: float, out: Floats) -> None:
-    """out += weight · x xᵀ in the lower triangle, the diagonal included; out (d, d)."""
+    """Add weight · x xᵀ to the lower triangle of `out` (d, d), the diagonal included."""
     for i in range(x.size):
         factor = weight * x[i]
         for j in range(i + 1):
@@ -239,7 +229,7 @@ def add_outer(x: Floats, weight: float, out: Floats) -> None:
 
 @njit
 def substitute(root: Floats, x: Floats) -> None:
-    """x = root⁻¹ x in place, root (d, d) lower triangular (forward substitution)."""
+    """Replace x by root⁻¹ x; root (d, d) is lower triangular (forward substitution)."""
     for i in range(x.size):
         total = 0.0
         for j in range(i):

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from learner import classifier as contract
-from learner.classifier import Classifier, Floats, Samples, WindowShape
+from learner.classifier import Classifier, WindowShape
+from learner.features import Floats, Samples
 
 FORMAT, VERSION = "budge model", 1
 
 # Above this novelty a window is like nothing that was taught.
-UNKNOWN_ABOVE = 0.9
+UNKNOWN_ABOVE = 0.85
 # What is left of "the next window shows the same activity" when it need not: once in 20 windows.
 CHANGE = 0.05
 
@@ -56,7 +56,9 @@ class Recognizer:
         if not (math.isfinite(rate_hz) and rate_hz > 0.0):
             raise ValueError(f"rate_hz is {rate_hz}, expected a positive number")
         if n_channels not in (3, 6):
-            raise ValueError(f"n_channels is {n_channels}, expected 3 (accelerometer) or 6 (+ gyro)")
+            raise ValueError(
+                f"n_channels is {n_channels}, expected 3 (accelerometer) or 6 (+ gyro)"
+            )
         if not (math.isfinite(window_s) and round(rate_hz * window_s) >= 8):
             raise ValueError(
                 f"window_s is {window_s}: at {rate_hz} Hz a window needs at least 8 rows"
@@ -196,8 +198,11 @@ class Recognizer:
             found = (member.rate_hz, member.n_channels, member.window_s, member.classifier)
             if found != kind:
                 raise ValueError(f"cannot pool a recognizer of {found} with one of {kind}")
-            pooled._classifier.add(member._classifier)
+            pooled._add(member)
         return pooled
+
+    def _add(self, other: Self) -> None:
+        self._classifier.add(other._classifier)
 
     def _prediction(self, probabilities: Floats, novelty: float) -> Prediction:
         names = list(self._classifier.activities)
@@ -211,7 +216,7 @@ class Recognizer:
             dict(zip(names, probabilities.tolist(), strict=True)),
         )
 
-    def _checked(self, samples: Samples) -> NDArray[np.float32]:
+    def _checked(self, samples: Samples) -> Samples:
         expected = (self.window_rows, self.n_channels)
         if not isinstance(samples, np.ndarray):
             raise ValueError(  # noqa: TRY004 - one kind of error for every bad window

@@ -1,4 +1,4 @@
-"""The command line: help with an example, mistakes as one sentence, a recording that plays again."""
+"""The command line: help with an example, mistakes as one sentence, recordings that play again."""
 
 import subprocess
 import sys

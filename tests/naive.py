@@ -1,0 +1,90 @@
+"""Slow and obvious twins of `learner/kernels.py`, each the formula in numpy."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+def tracks(samples: NDArray[np.float32], units: Floats) -> Floats:
+    scaled = samples.astype(np.float64) / units
+    total = scaled[:, :3].sum(axis=0)
+    down = total / max(float(np.linalg.norm(total)), float(len(samples)))
+    plain, lengths, alongs, acrosses = list(scaled.T), [], [], []
+    for triad in np.split(scaled, scaled.shape[1] // 3, axis=1):
+        along = triad @ down
+        lengths.append(np.linalg.norm(triad, axis=1))
+        alongs.append(along)
+        acrosses.append(np.sqrt(np.maximum((triad**2).sum(axis=1) - along**2, 0.0)))
+    return np.array([*plain, *lengths, *alongs, *acrosses])
+
+
+def steps(tracks: Floats, lag: int) -> Floats:
+    return tracks[:, lag:] - tracks[:, :-lag]
+
+
+def centre(tracks: Floats) -> tuple[Floats, Floats, Floats]:
+    mean = tracks.mean(axis=1)
+    return tracks - mean[:, None], mean, tracks.var(axis=1)
+
+
+def quantiles(ordered: Floats, at: Floats) -> Floats:
+    return np.array([np.arcsinh(np.quantile(row, at) - np.median(row)) for row in ordered])
+
+
+def autocorrelation(tracks: Floats, lags: NDArray[np.intp], floor: float) -> Floats:
+    out = np.zeros((len(tracks), len(lags)))
+    for t, track in enumerate(tracks):
+        centred = track - track.mean()
+        for k, lag in enumerate(lags):
+            if 2 * lag <= len(track):
+                covariance = np.mean(centred[: len(track) - lag] * centred[lag:])
+                out[t, k] = covariance / (track.var() + floor**2)
+    return out
+
+
+def correlation(tracks: Floats, floor: float) -> Floats:
+    out = []
+    for a, first in enumerate(tracks):
+        for second in tracks[a + 1 :]:
+            covariance = np.mean((first - first.mean()) * (second - second.mean()))
+            out.append(covariance / np.sqrt((first.var() + floor**2) * (second.var() + floor**2)))
+    return np.array(out)
+
+
+def bands(power: Floats, shares: Floats, floor: float) -> Floats:
+    return np.log(np.sqrt(power @ shares.T) + floor)
+
+
+def rhythm(power: Floats, octaves: Floats, floor: float) -> Floats:
+    out = []
+    for line in power:
+        share = line / (line.sum() + floor**2)
+        positive = share[share > 0.0]
+        entropy = -np.sum(positive * np.log(positive)) / np.log(len(line))
+        peak = int(np.argmax(line))
+        out.append([octaves[peak] * share.sum(), share[peak], share @ octaves, entropy])
+    return np.array(out)
+
+
+def parts(tracks: Floats, bounds: NDArray[np.intp], floor: float) -> tuple[Floats, Floats]:
+    levels, spreads = [], []
+    for track in tracks:
+        pieces = np.split(track, bounds[1:-1])
+        level = np.arcsinh([piece.mean() - track.mean() for piece in pieces])
+        spread = np.log(np.array([piece.std() for piece in pieces]) + floor)
+        levels.append([*level, *sorted(level)])
+        spreads.append([*spread, *sorted(spread)])
+    return np.array(levels), np.array(spreads)
+
+
+def settle(x: Floats, limit: float, grid: float) -> Floats:
+    return np.round(np.clip(x, -limit, limit) / grid) * grid
+
+
+def add_outer(x: Floats, weight: float, moment: Floats) -> Floats:
+    return moment + np.tril(weight * np.outer(x, x))
+
+
+def substitute(root: Floats, x: Floats) -> Floats:
+    return np.linalg.inv(root) @ x

@@ -1,0 +1,166 @@
+"""Every kernel equals its slow twin in `naive.py`, on motion, on rest and on twin channels."""
+
+from itertools import pairwise
+
+import naive
+import numpy as np
+import numpy.testing as npt
+import pytest
+from numpy.typing import NDArray
+
+from learner import kernels
+
+Floats = NDArray[np.float64]
+
+FLOOR = 0.01
+
+
+def close(kernel: Floats, twin: Floats, atol: float = 1e-9) -> None:
+    """Sums in another order differ by some ulps times the number of rows."""
+    npt.assert_allclose(kernel, twin, rtol=1e-9, atol=atol)
+
+
+def series(kind: str, rows: int = 96, count: int = 6) -> Floats:
+    """(count, rows) of a kind that has been trouble before."""
+    rng = np.random.default_rng(rows)
+    motion = rng.standard_normal((count, rows)).cumsum(axis=1)
+    if kind == "constant":
+        motion[:] = motion[:, :1]
+    if kind == "zero":
+        motion[:] = 0.0
+    if kind == "duplicated":
+        motion[1:] = motion[0]
+    return motion
+
+
+@pytest.fixture(params=["random", "constant", "zero", "duplicated"], name="motion")
+def _motion(request: pytest.FixtureRequest) -> Floats:
+    return series(request.param)
+
+
+@pytest.mark.parametrize("channels", [3, 6])
+def test_tracks_are_split_along_gravity(motion: Floats, channels: int) -> None:
+    samples = np.ascontiguousarray(motion[:channels].T, dtype=np.float32)
+    units = np.array([0.98, 0.98, 0.98, 0.3, 0.3, 0.3])[:channels]
+    out = np.empty((2 * channels, len(samples)))
+    kernels.tracks(samples, units, out)
+
+    # where all lies along gravity, "across" is the root of a rounding error
+    close(out, naive.tracks(samples, units), atol=1e-5)
+
+
+def test_gravity_fades_out_where_there_is_none() -> None:
+    samples = np.zeros((50, 3), dtype=np.float32)
+    samples[::2, 0], samples[1::2, 0] = 0.01, -0.008  # 1 mm/s² is no direction
+    out = np.empty((6, 50))
+    kernels.tracks(samples, np.ones(3), out)
+
+    assert np.abs(out[4]).max() < 1e-4
+
+
+def test_steps_reach_over_the_lag(motion: Floats) -> None:
+    out = np.empty((6, 93))
+    kernels.steps(motion, 3, out)
+
+    npt.assert_array_equal(out, naive.steps(motion, 3))
+
+
+def centred(motion: Floats) -> tuple[Floats, Floats]:
+    tracks, mean, variance = motion.copy(), np.empty(len(motion)), np.empty(len(motion))
+    kernels.centre(tracks, mean, variance)
+    return tracks, variance
+
+
+def test_centre_takes_the_mean_out_and_says_what_is_left(motion: Floats) -> None:
+    tracks, mean, variance = motion.copy(), np.empty(6), np.empty(6)
+    kernels.centre(tracks, mean, variance)
+    twins = naive.centre(motion)
+
+    close(tracks, twins[0])
+    close(mean, twins[1])
+    close(variance, twins[2])
+
+
+@pytest.mark.parametrize("rows", [8, 95, 96])
+def test_quantiles_are_numpys(rows: int) -> None:
+    at = np.array([0.0, 0.1, 0.25, 0.5, 0.77, 1.0])
+    for kind in ["random", "constant", "zero"]:
+        ordered = np.sort(series(kind, rows))
+        out = np.empty((6, 6))
+        kernels.quantiles(ordered, at, out)
+
+        close(out, naive.quantiles(ordered, at))
+
+
+def test_autocorrelation_knows_lags_up_to_half_the_window(motion: Floats) -> None:
+    lags = np.array([1, 2, 5, 48, 49, 200], dtype=np.intp)
+    out = np.full((6, 6), np.nan)
+    kernels.autocorrelation(*centred(motion), lags, FLOOR, out)
+
+    close(out, naive.autocorrelation(motion, lags, FLOOR))
+
+
+def test_correlation_covers_every_pair(motion: Floats) -> None:
+    out = np.full(15, np.nan)
+    kernels.correlation(*centred(motion), FLOOR, out)
+
+    close(out, naive.correlation(motion, FLOOR))
+
+
+def test_bands_share_the_power_out(motion: Floats) -> None:
+    power = motion[:, :48] ** 2
+    shares = np.clip(np.random.default_rng(1).uniform(-1.0, 1.0, (5, 48)), 0.0, 1.0)
+    shares[4] = 0.0  # a band beyond the highest frequency
+    out = np.empty((6, 5))
+    kernels.bands(power, shares, FLOOR, out)
+
+    close(out, naive.bands(power, shares, FLOOR))
+
+
+def test_rhythm_finds_peak_centre_and_entropy(motion: Floats) -> None:
+    power = motion[:, :48] ** 2
+    octaves = np.log2(np.arange(1.0, 49.0) * 0.4)
+    out = np.empty((6, 4))
+    kernels.rhythm(power, octaves, FLOOR, out)
+
+    close(out, naive.rhythm(power, octaves, FLOOR))
+
+
+def test_parts_are_ordered_in_time_and_then_by_size(motion: Floats) -> None:
+    bounds = np.array([0, 24, 50, 72, 96], dtype=np.intp)
+    levels, spreads = np.empty((6, 8)), np.empty((6, 8))
+    kernels.parts(centred(motion)[0], bounds, FLOOR, levels, spreads)
+    twins = naive.parts(motion, bounds, FLOOR)
+
+    close(levels, twins[0])
+    # the spread of a constant is a rounding error, 1e-7 of the level at most
+    close(spreads, twins[1], atol=1e-4)
+    for row in spreads:
+        assert all(a <= b for a, b in pairwise(row[4:]))
+
+
+def test_settle_clips_and_rounds_to_the_grid(motion: Floats) -> None:
+    for row in motion:
+        settled = row.copy()
+        kernels.settle(settled, 8.0, 2.0**-12)
+
+        npt.assert_array_equal(settled, naive.settle(row, 8.0, 2.0**-12))
+
+
+def test_add_outer_touches_the_lower_triangle_only(motion: Floats) -> None:
+    moment = np.random.default_rng(3).standard_normal((96, 96))
+    for x in motion:
+        expected = naive.add_outer(x, -1.0, moment)
+        kernels.add_outer(x, -1.0, moment)
+
+        close(moment, expected)
+
+
+def test_substitute_solves_a_triangle(motion: Floats) -> None:
+    shape = np.random.default_rng(4).standard_normal((96, 96))
+    root = np.tril(shape) + 10.0 * np.eye(96)
+    for row in motion:
+        x = row.copy()
+        kernels.substitute(root, x)
+
+        close(x, naive.substitute(root, row))

@@ -1,0 +1,443 @@
+"""The learner's public face: exact, undoable, saved whole, and firm about what it is given."""
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from motions import Samples, held, shaken
+
+from learner import Prediction, Recognizer
+from learner.classifier import Verdict
+from learner.recognizer import ModelFileError
+
+RATE_HZ, WINDOW_S = 50.0, 2.56
+
+
+def untaught() -> Recognizer:
+    return Recognizer(rate_hz=RATE_HZ, n_channels=6, window_s=WINDOW_S)
+
+
+def taught(windows: int = 8) -> Recognizer:
+    r = untaught()
+    for seed in range(windows):
+        r.learn(shaken(2.0, 5.0, seed=seed), "walking")
+        r.learn(shaken(3.0, 12.0, seed=seed), "running")
+        r.learn(held(seed=seed), "resting")
+    return r
+
+
+def saved(r: Recognizer) -> bytes:
+    file = io.BytesIO()
+    r.save(file)
+    return file.getvalue()
+
+
+# --- learning -----------------------------------------------------------------------------------
+
+
+def test_it_names_what_it_was_taught_and_says_how_sure_it_is() -> None:
+    r = taught()
+    p = r.predict(shaken(2.0, 5.0, seed=99))
+
+    assert p.activity == "walking"
+    assert p.confidence == p.probabilities["walking"] > 0.8
+    assert list(p.probabilities) == ["walking", "running", "resting"]
+    assert sum(p.probabilities.values()) == pytest.approx(1.0)
+    assert r.activities == {"walking": 8, "running": 8, "resting": 8}
+
+
+def test_who_was_taught_nothing_knows_nothing() -> None:
+    r = untaught()
+    nothing = Prediction(activity=None, confidence=0.0, novelty=1.0, probabilities={})
+
+    assert r.predict(held()) == r.observe(held()) == nothing
+    assert r.activities == {}
+    assert r.window_rows == 128
+
+
+def test_one_activity_alone_does_not_claim_everything() -> None:
+    r = untaught()
+    for seed in range(20):
+        r.learn(held(seed=seed), "resting")
+
+    assert r.predict(held(seed=99)).activity == "resting"
+    assert r.predict(held(seed=99)).novelty < 0.5
+    assert r.predict(shaken(2.0, 5.0)).activity is None
+    assert r.predict(shaken(2.0, 5.0)).novelty > 0.9
+
+
+def test_asking_changes_nothing() -> None:
+    r = taught()
+    before, first = r.digest(), r.predict(held(seed=5))
+    r.observe(shaken(2.0, 5.0, seed=6))
+    r.observe(shaken(8.0, 30.0))
+
+    assert r.predict(held(seed=5)) == first
+    assert r.digest() == before
+
+
+def test_a_copy_of_the_activities_is_handed_out() -> None:
+    r = taught()
+    r.activities["walking"] = 0
+
+    assert r.activities["walking"] == 8
+
+
+# a lesson is (what, which window of it); three windows each of four motions
+MOTIONS: dict[str, list[Samples]] = {
+    name: [shaken(hz, amplitude, seed=seed) for seed in range(3)]
+    for name, hz, amplitude in [
+        ("resting", 1.0, 0.0), ("walking", 2.0, 5.0), ("running", 3.0, 12.0), ("absurd", 5.0, 1e6)
+    ]
+}  # fmt: skip
+LESSONS = st.lists(st.tuples(st.sampled_from(sorted(MOTIONS)), st.integers(0, 2)), max_size=12)
+
+
+@settings(max_examples=25, deadline=None)
+@given(kept=LESSONS, undone=LESSONS, random=st.randoms())
+def test_learning_has_no_order_and_undo_gives_back_the_same_bits(
+    kept: list[tuple[str, int]], undone: list[tuple[str, int]], random: Any
+) -> None:
+    plain = untaught()
+    for name, which in kept:
+        plain.learn(MOTIONS[name][which], name)
+
+    steps = [(True, lesson) for lesson in enumerate(kept + undone)]
+    random.shuffle(steps)
+    for lesson in enumerate(undone, start=len(kept)):  # each taken back at some moment after
+        after = steps.index((True, lesson)) + 1
+        steps.insert(random.randint(after, len(steps)), (False, lesson))
+    muddled = untaught()
+    for forward, (_, (name, which)) in steps:
+        (muddled.learn if forward else muddled.unlearn)(MOTIONS[name][which], name)
+
+    assert muddled.digest() == plain.digest()
+    assert muddled.activities == plain.activities
+
+
+def test_when_all_is_undone_everything_is_zero() -> None:
+    r = taught(windows=4)
+    for seed in reversed(range(4)):
+        r.unlearn(held(seed=seed), "resting")
+        r.unlearn(shaken(2.0, 5.0, seed=seed), "walking")
+        r.unlearn(shaken(3.0, 12.0, seed=seed), "running")
+
+    assert r.activities == {}
+    assert r.digest() == untaught().digest()
+    assert saved(r) == saved(untaught())
+
+
+def test_pooled_is_as_if_one_had_learnt_it_all() -> None:
+    one, other = untaught(), untaught()
+    for seed in range(5):
+        one.learn(shaken(2.0, 5.0, seed=seed), "walking")
+        one.learn(held(seed=seed), "resting")
+        other.learn(held(seed=5 + seed), "resting")
+        other.learn(shaken(3.0, 12.0, seed=seed), "running")
+    before = one.digest()
+    pooled = Recognizer.pool([one, other])
+    alone = untaught()
+    for seed in range(5):
+        alone.learn(shaken(3.0, 12.0, seed=seed), "running")
+        alone.learn(shaken(2.0, 5.0, seed=seed), "walking")
+    for seed in range(10):
+        alone.learn(held(seed=seed), "resting")
+
+    assert pooled.digest() == alone.digest()
+    assert pooled.activities == {"walking": 5, "resting": 10, "running": 5}
+    assert one.digest() == before
+
+
+def test_only_equals_are_pooled() -> None:
+    with pytest.raises(ValueError, match="nothing to pool"):
+        Recognizer.pool([])
+    with pytest.raises(ValueError, match=r"of \(50\.0, 3, 2\.56, 'discriminant'\) with one of"):
+        Recognizer.pool([untaught(), Recognizer(RATE_HZ, 3, WINDOW_S)])
+
+
+# --- over time ----------------------------------------------------------------------------------
+
+
+def test_one_odd_window_does_not_end_an_activity(monkeypatch: pytest.MonkeyPatch) -> None:
+    r = taught()
+    likely = [np.array([0.8, 0.1, 0.1])] * 5 + [np.array([0.4, 0.6, 0.0])] * 4
+    verdicts = iter([Verdict(probabilities, 0.2) for probabilities in likely])
+    monkeypatch.setattr(r._classifier, "judge", lambda _: next(verdicts))
+    seen = [r.observe(held()).activity for _ in range(6)]
+    odd = r.predict(held())
+    r.gap()
+    afresh = r.observe(held())
+
+    assert seen == ["walking"] * 6
+    assert odd.activity == "running"
+    assert afresh.probabilities == pytest.approx(odd.probabilities)
+
+
+def test_the_filter_is_bayes_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    r = taught()
+    verdict = Verdict(np.array([0.5, 0.3, 0.2]), 0.2)
+    monkeypatch.setattr(r._classifier, "judge", lambda _: verdict)
+    first, second = r.observe(held()), r.observe(held())
+    expected = (0.95 * np.array([0.5, 0.3, 0.2]) + 0.05 / 3) * [0.5, 0.3, 0.2]
+
+    assert list(first.probabilities.values()) == pytest.approx([0.5, 0.3, 0.2])
+    assert list(second.probabilities.values()) == pytest.approx(expected / expected.sum())
+
+
+def test_a_window_like_nothing_taught_says_nothing_about_what_goes_on() -> None:
+    r = taught()
+    for seed in range(20, 25):
+        r.observe(shaken(2.0, 5.0, seed=seed))
+    strange = r.observe(shaken(9.0, 200.0))
+    expected = 0.95 * 0.999 + 0.05 / 3  # nearly sure, and a little time has passed
+
+    assert strange.activity is None
+    assert strange.probabilities["walking"] == pytest.approx(expected, abs=0.01)
+
+
+def test_a_change_is_seen_soon() -> None:
+    r = taught()
+    for seed in range(20, 40):
+        r.observe(shaken(2.0, 5.0, seed=seed))
+    seen = [r.observe(held(seed=seed)).activity for seed in range(40, 43)]
+
+    assert seen[-1] == "resting"
+
+
+def test_an_activity_taught_while_observing_joins_in() -> None:
+    r = untaught()
+    r.learn(held(seed=0), "resting")
+    r.observe(held(seed=1))
+    for seed in range(8):
+        r.learn(held(seed=seed + 2), "resting")
+        r.learn(shaken(2.0, 5.0, seed=seed), "walking")
+    for seed in range(3):
+        p = r.observe(shaken(2.0, 5.0, seed=90 + seed))
+
+    assert p.activity == "walking"
+
+
+# --- files --------------------------------------------------------------------------------------
+
+
+def test_what_is_saved_comes_back_bit_for_bit(tmp_path: Path) -> None:
+    r = taught()
+    r.save(tmp_path / "model")
+    loaded = Recognizer.load(tmp_path / "model")
+
+    assert [file.name for file in tmp_path.iterdir()] == ["model"]
+    assert loaded.digest() == r.digest()
+    assert list(loaded.activities.items()) == list(r.activities.items())
+    assert loaded.predict(shaken(2.4, 6.0)) == r.predict(shaken(2.4, 6.0))
+    assert saved(loaded) == saved(r)
+    assert saved(Recognizer.load(io.BytesIO(saved(r)))) == saved(r)
+
+
+def test_a_model_of_nothing_can_be_saved() -> None:
+    assert Recognizer.load(io.BytesIO(saved(untaught()))).digest() == untaught().digest()
+
+
+def test_the_digest_tells_models_apart_but_not_the_order_of_teaching() -> None:
+    a, b, c = untaught(), untaught(), untaught()
+    a.learn(held(), "resting")
+    a.learn(shaken(2.0, 5.0), "walking")
+    b.learn(shaken(2.0, 5.0), "walking")
+    b.learn(held(), "resting")
+    c.learn(held(), "walking")
+    c.learn(shaken(2.0, 5.0), "resting")
+
+    assert list(a.activities) != list(b.activities)
+    assert a.digest() == b.digest()
+    assert c.digest() != a.digest()
+    assert Recognizer(RATE_HZ, 3, WINDOW_S).digest() != untaught().digest()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
+def test_a_truncated_file_is_no_model(share: float) -> None:
+    whole = saved(taught())
+
+    with pytest.raises(ModelFileError, match="is not a whole model"):
+        Recognizer.load(io.BytesIO(whole[: int(share * len(whole))]))
+
+
+def test_a_damaged_file_is_no_model() -> None:
+    whole = bytearray(saved(taught()))
+    whole[len(whole) // 2] ^= 1
+
+    with pytest.raises(ModelFileError, match="is not a whole model"):
+        Recognizer.load(io.BytesIO(whole))
+
+
+def test_another_file_is_no_model(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("buy milk")
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    np.savez(tmp_path / "arrays.npz", header=np.zeros(3), sums=np.zeros(3))
+
+    for name in ["notes", "array.npy", "arrays.npz"]:
+        with pytest.raises(ModelFileError, match="is not a whole model"):
+            Recognizer.load(tmp_path / name)
+    with pytest.raises(FileNotFoundError):
+        Recognizer.load(tmp_path / "nowhere")
+
+
+def altered(**changes: Any) -> io.BytesIO:
+    """A saved model with another header."""
+    with np.load(io.BytesIO(saved(taught()))) as arrays:
+        parts = {name: arrays[name] for name in arrays.files}
+    header = json.loads(parts["header"].tobytes()) | changes
+    parts["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
+    file = io.BytesIO()
+    np.savez(file, **parts)
+    file.seek(0)
+    return file
+
+
+def test_a_model_of_another_version_says_so() -> None:
+    with pytest.raises(
+        ModelFileError, match=r"budge model of version 999, expected .*: rebuild it"
+    ):
+        Recognizer.load(altered(version=999))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"n_channels": 3},
+        {"activities": [["walking", 3]]},
+        {"classifier": "oracle"},
+        {"rate_hz": -1},
+    ],
+)
+def test_a_header_that_does_not_fit_the_arrays_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(ModelFileError, match="does not hold together"):
+        Recognizer.load(altered(**changes))
+
+
+# --- what it is given ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("samples", "sentence"),
+    [
+        (np.zeros((127, 6), np.float32), "are float32 (127, 6), expected float32 (128, 6)"),
+        (np.zeros((128, 3), np.float32), "are float32 (128, 3), expected float32 (128, 6)"),
+        (np.zeros((128, 6), np.float64), "are float64 (128, 6), expected float32 (128, 6)"),
+        ([[0.0] * 6] * 128, "are a list, expected a float32 array (128, 6)"),
+    ],
+)
+def test_a_window_of_another_shape_is_refused(samples: Any, sentence: str) -> None:
+    r = untaught()
+    verbs: list[Callable[[Any], object]] = [
+        r.predict,
+        r.observe,
+        lambda samples: r.learn(samples, "a"),
+        lambda samples: r.unlearn(samples, "a"),
+    ]
+    for verb in verbs:
+        with pytest.raises(ValueError, match=re.escape(sentence)):
+            verb(samples)
+
+
+@pytest.mark.parametrize("hole", [np.nan, np.inf, -np.inf])
+def test_a_window_with_a_hole_is_refused_and_teaches_nothing(hole: float) -> None:
+    r = taught()
+    before, samples = r.digest(), held()
+    samples[17, 4] = hole
+
+    with pytest.raises(ValueError, match=f"hold {hole} at row 17, channel 4"):
+        r.learn(samples, "resting")
+    assert r.digest() == before
+
+
+@pytest.mark.parametrize("name", ["", "  ", None, 3])
+def test_an_activity_needs_a_name(name: Any) -> None:
+    r = untaught()
+
+    with pytest.raises(ValueError, match=f"activity is {name!r}, expected a name"):
+        r.learn(held(), name)
+    assert r.activities == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "sentence"),
+    [
+        ({"rate_hz": 0.0}, "rate_hz is 0.0"),
+        ({"rate_hz": float("nan")}, "rate_hz is nan"),
+        ({"n_channels": 4}, r"n_channels is 4, expected 3 \(accelerometer\) or 6"),
+        ({"window_s": 0.1}, "window_s is 0.1: at 50.0 Hz a window needs at least 8 rows"),
+        ({"window_s": float("inf")}, "window_s is inf"),
+        ({"classifier": "oracle"}, "no classifier is called 'oracle'"),
+    ],
+)
+def test_a_recognizer_that_cannot_be_is_refused(kind: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        Recognizer(**{"rate_hz": 50.0, "n_channels": 6, "window_s": 2.56} | kind)
+
+
+def test_windows_may_be_views_and_read_only_and_stay_as_they_are() -> None:
+    r, view = taught(), np.repeat(held(seed=3), 2, axis=1)[:, ::2]
+    view.flags.writeable = False
+    before = view.copy()
+
+    assert r.predict(view) == r.predict(held(seed=3))
+    np.testing.assert_array_equal(view, before)
+
+
+def test_beyond_the_range_a_window_saturates_and_can_still_be_undone() -> None:
+    r, before = taught(), taught().digest()
+    r.learn(held() * np.float32(1e30), "absurd")
+    assert r.predict(held() * np.float32(1e30)).activity == "absurd"
+    r.unlearn(held() * np.float32(1e30), "absurd")
+
+    assert r.digest() == before
+
+
+# --- the compiler -------------------------------------------------------------------------------
+
+
+def python(code: str) -> str:
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        check=True, capture_output=True, text=True, cwd=Path(__file__).parent,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)},
+    )  # fmt: skip
+    return run.stdout.strip()
+
+
+def test_nobody_waits_for_numba_before_a_kernel_is_needed() -> None:
+    code = "import sys, learner; from learner import Recognizer; print('numba' in sys.modules)"
+
+    assert python(code) == "False"
+
+
+def test_without_numba_the_same_is_learnt_with_one_warning() -> None:
+    code = """
+import warnings
+from learner import Recognizer
+from motions import shaken
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    r = Recognizer(20.0, 3, 1.0)
+    for seed in range(2):
+        for name, hz in [("slow", 1.0), ("fast", 4.0)]:
+            r.learn(shaken(hz, 5.0, rate_hz=20.0, n_channels=3, window_s=1.0, seed=seed), name)
+    p = r.predict(shaken(1.0, 5.0, rate_hz=20.0, n_channels=3, window_s=1.0, seed=9))
+print(p.activity, r.digest(), [str(w.message)[:22] for w in caught], sep=chr(10))
+"""
+    compiled = python(code).splitlines()
+    plain = python("import sys; sys.modules['numba'] = None" + code).splitlines()
+
+    assert compiled[0] == plain[0] == "slow"
+    assert compiled[1] == plain[1]  # the grid swallows what the compiler rounds otherwise
+    assert compiled[2] == "[]"
+    assert plain[2] == "['numba is not installed']"
