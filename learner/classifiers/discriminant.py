@@ -27,9 +27,10 @@ FIRST_VARIANCE = 0.01**2
 ANEW = 0.005
 # Windows overlap by half: so many windows that say something of their own is one worth.
 INDEPENDENT = 0.5
-# Features are not normal and not this independent, so squared distances say too much: divided by
-# this, probabilities match the share of right answers over sessions and people best.
-TEMPERATURE = 24.0
+# Features are not normal and say much the same, the more there are the more so: squared distances,
+# halved and divided by one in so many of their number, give probabilities that are right about as
+# often as they say, over sessions and people.
+FEATURES_PER_DEGREE = 28.0
 LAPSE = 0.01  # and one window in a hundred is something no score foresees
 
 # For novelty the spread within an activity is not trusted before it has been seen for a while:
@@ -90,7 +91,8 @@ class Learner:
         self._kernels.substitute(plane.root, x)
         distances = np.square(plane.whitened - x).sum(axis=1)
         nearest = float(distances.min())
-        scores = np.exp((nearest - distances) / (2.0 * TEMPERATURE))
+        temperature = max(1.0, self._size / FEATURES_PER_DEGREE)
+        scores = np.exp((nearest - distances) / (2.0 * temperature))
         probabilities = (1.0 - LAPSE) * scores / scores.sum() + LAPSE / len(scores)
 
         # new is what is far both ways: whitening alone sees worlds between two windows of one walk
