@@ -33,7 +33,7 @@ class Prediction:
     """What one window shows."""
 
     activity: str | None  # None: nothing that was taught
-    confidence: float  # probability of the likeliest activity, 0 when nothing was taught
+    confidence: float  # probability of the activity that is named, 0 when none is
     novelty: float  # 0 (like what was taught) to 1 (like nothing that was taught)
     probabilities: dict[str, float]  # of every activity, in the order first taught
 
@@ -209,9 +209,10 @@ class Recognizer:
         if not names:
             return Prediction(None, 0.0, novelty, {})
         best = int(np.argmax(probabilities))
+        known = novelty <= UNKNOWN_ABOVE
         return Prediction(
-            names[best] if novelty <= UNKNOWN_ABOVE else None,
-            float(probabilities[best]),
+            names[best] if known else None,
+            float(probabilities[best]) if known else 0.0,
             novelty,
             dict(zip(names, probabilities.tolist(), strict=True)),
         )
