@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from firmware_bridge.bus import Bus
 
 STANDARD_GRAVITY = 9.80665  # m/s², CGPM 1901: what datasheets mean by g
+BURST_BYTES = 256  # 23 ms of a 100 kHz bus: others on it need not wait longer
 
 
 class Range(NamedTuple):
@@ -94,6 +95,21 @@ class Registers:
     def write(self, register: int, value: int) -> None:
         self._bus.write(self._address, bytes((register, value)))
 
+    def drain(self, register: int, frames: int, frame_bytes: int) -> bytes:
+        """Read whole frames from a FIFO's data register, in bursts that leave others the bus."""
+        most = BURST_BYTES // frame_bytes
+        return b"".join(
+            self.read(register, min(most, frames - first) * frame_bytes)
+            for first in range(0, frames, most)
+        )
+
+    def fifo_bytes(self, register: int, most: int) -> int:
+        """Read a FIFO's byte count, high byte first. Raises ImuFaultError beyond `most`."""
+        count = int.from_bytes(self.read(register, 2), "big")
+        if count > most:
+            raise self.impossible(register, count, f"{most} bytes at most")
+        return count
+
     def keep(self, register: int, value: int, meaning: str) -> None:
         """Write `value` and read it back. Raises ImuFaultError if the register did not keep it."""
         self.write(register, value)
@@ -107,6 +123,13 @@ class Registers:
                 f"{self._name} register 0x{register:02x} kept 0x{kept:02x}, expected 0x{value:02x}"
                 f" ({meaning}): check the wiring and the 3.3 V supply, then switch it off and on"
             )
+
+    def impossible(self, register: int, said: int, expected: str) -> ImuFaultError:
+        """Make the error for what no such chip says, as a line that nobody drives does (0xff)."""
+        return ImuFaultError(
+            f"{self._name} register 0x{register:02x} says 0x{said:02x}, expected {expected}: check"
+            " SDA and SCL for a loose wire"
+        )
 
     def identity(self, register: int, known: Mapping[int, str]) -> int:
         """Read the identity register; nothing is written, since a stranger may answer.

@@ -4,10 +4,10 @@ Document: ST datasheet DocID025715 Rev 3 (March 2015); register names are its ow
 and sensitivities were cross-checked against ST's stmemsc header and the Linux (st_lsm6dsx), PX4 and
 ArduPilot drivers. Not yet seen on a board: the twin in `emulated_chips/` is all it has met.
 
-Axes are the chip's own, unturned. The datasheet draws one frame for both sensors (only the
-magnetometer's x points the other way), but taken raw it is left-handed: ArduPilot negates z of
-both, Navio2 issue 50 finds the same. Nothing here rotates vectors, so nothing here needs to mend
-it; whoever compares recordings with another chip's does.
+Axes are the chip's own, unturned. Whether they are right-handed is not settled: ArduPilot's driver
+negates z of both sensors, which would make the raw frame left-handed; no datasheet figure was at
+hand and no board. Features do not care, but `axes` in the settings cannot mend a left-handed chip:
+if a board shows it, negate z of both here and in the twin.
 
 The 12-byte burst 0x18 to 0x2D, rolling over from gyro to accel, is left alone: no driver read
 relies on it. Two reads of 6 bytes a FIFO level are 24 ms of a 100 kHz bus for 10 levels.
