@@ -1,15 +1,22 @@
 """The command `budge`: each command is one file in `commands/`."""
 
 import logging
+import os
 import sys
 
 import typer
 
+from deploy.commands.bench import bench
 from deploy.commands.demo import demo
 from deploy.commands.label import label
+from deploy.commands.probe import probe
 from deploy.commands.record import record
 from deploy.commands.replay import replay
 from deploy.commands.run import run
+
+# The learner's matrices are small: a second BLAS thread gains nothing, and on a busy machine two
+# that wait for each other made a prediction of 10 ms take 3 s. Read when numpy is first imported.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 app = typer.Typer(
     help="A sensor that learns what you call things.",
@@ -18,8 +25,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (demo, run, replay, label, record):
+for command in (demo, run, probe, replay, label, record):
     app.command()(command)
+app.add_typer(bench, name="bench")
 
 
 def main() -> None:
@@ -40,6 +48,7 @@ def _mendable() -> tuple[type[Exception], ...]:
     from deploy.client import NoAnswerError
     from deploy.service import ServiceError
     from deploy.settings import SettingsError
+    from firmware_bridge.calibration import CalibrationError
     from firmware_bridge.chip import ImuFaultError, ImuNotFoundError
     from firmware_bridge.recording import RecordingError
     from firmware_bridge.source import SourceError
@@ -54,4 +63,5 @@ def _mendable() -> tuple[type[Exception], ...]:
         RecordingError,
         ImuNotFoundError,
         ImuFaultError,
+        CalibrationError,
     )

@@ -74,6 +74,11 @@ class Inbox:
                 return chunk
             return None
 
+    @property
+    def waiting(self) -> int:
+        """How many chunks wait."""
+        return len(self._chunks)
+
     def close(self) -> None:
         """Let a waiting reader go."""
         with self._ready:

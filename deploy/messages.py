@@ -100,6 +100,26 @@ class Info(Message, frozen=True, kw_only=True):
     model: str  # digest: two models are the same bits when this is the same
 
 
+class Health(Message, frozen=True, kw_only=True):
+    """How the device itself is doing."""
+
+    topic: ClassVar[str] = "health"
+    retained: ClassVar[bool] = True
+
+    problem: bool  # something is wrong now, and `cause` says what
+    state: str  # of the source: starting, not started (for too long), connected, gap
+    since: str  # how long it has been in this state
+    cause: str | None  # why the last gap began
+    rate_hz: float  # measured, of the sensor
+    gaps: int
+    errors: int
+    lost: int  # samples or rows that never came
+    waiting: int  # chunks in the inbox: more than a few and the learner is too slow
+    uptime_s: float
+    memory_mb: float | None
+    temperature_c: float | None
+
+
 class Response(Message, frozen=True, kw_only=True):
     """The answer to a command. `ok` means: it is on the disk."""
 

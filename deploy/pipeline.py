@@ -12,6 +12,7 @@ from importlib.metadata import version
 
 from deploy.gestures import RefusedError, parse
 from deploy.happening import Happening
+from deploy.health import Monitor
 from deploy.inbox import Command, Ended, Inbox
 from deploy.labelling import Done, Labelling
 from deploy.messages import (
@@ -33,13 +34,15 @@ from firmware_bridge.window import Window as Rows
 from firmware_bridge.window import Windower
 from learner.journal import Journal
 from learner.lessons import Teacher
-from learner.recognizer import Recognizer
+from learner.recognizer import Prediction, Recognizer
 
 log = logging.getLogger(__name__)
 
 WAIT_S = 0.2  # how soon the loop notices that it is to end
 FLUSH_US = 10_000_000  # rows that nothing covers are written this often: an SD card wears
 PRUNE_US = 600_000_000
+SILENCE_US = 15_000_000  # without a window: longer than the longest usual hop
+NOTHING = Prediction(activity=None, confidence=0.0, novelty=1.0, probabilities={})
 
 
 class Pipeline:
@@ -71,6 +74,7 @@ class Pipeline:
         self._run = -1
         self._flushed_us = self._pruned_us = 0
         self._happening = Happening(journal, heartbeat_us=round(settings.heartbeat_s * 1e6))
+        self._seen_us = 0  # end of the last window; 0: none, or so long ago that it was told
         self._refused: str | None = None
 
     def run(self, stop: threading.Event, *, stay: bool = False) -> None:
@@ -87,6 +91,7 @@ class Pipeline:
         self._send_label()
         reader = Reader(self._source, self._inbox)
         reader.start()
+        monitor = Monitor(self._source)
         try:
             while not stop.is_set():
                 match self._inbox.get(WAIT_S):
@@ -100,6 +105,10 @@ class Pipeline:
                             break
                     case Ended(error=error) if error is not None:
                         raise error
+                health = monitor.look(rows_lost=reader.lost_rows, waiting=self._inbox.waiting)
+                if health is not None:
+                    self._send(health)
+                self._mind_silence()
         finally:
             self._source.close()
             self._inbox.close()
@@ -150,6 +159,19 @@ class Pipeline:
         )
         for message in self._happening.follow(prediction, start_us, end_us, offset_us):
             self._send(message)
+        self._seen_us = end_us
+
+    def _mind_silence(self) -> None:
+        """What a sensor does not see any more is not going on for all we know."""
+        if self._source.live and self._seen_us:
+            silent_us = self._now_us() - self._seen_us
+            if silent_us > SILENCE_US:
+                offset_us = self._timeline.wall_offset_us()
+                for message in self._happening.follow(
+                    NOTHING, self._seen_us, self._seen_us, offset_us
+                ):
+                    self._send(message)
+                self._seen_us = 0
 
     def _keep(self) -> None:
         """Write rows now and then, and drop those that are too old."""

@@ -29,8 +29,9 @@ class I2c(_Table, frozen=True, kw_only=True):
     """A chip on an I2C bus, read by one of `firmware_bridge/chips`."""
 
     bus: int | Literal["emulated"] = 1  # /dev/i2c-1, the Pi's header; "emulated" needs no hardware
-    chip: str = "lsm9ds1"  # the Sense HAT's
+    chip: str = "auto"  # "auto": the one IMU that is there, found as `budge probe` does
     address: int | None = None  # None: the chip's usual one
+    axes: str = "x,y,z"  # the body's in the chip's: "x,-z,y" if its y is the chip's z turned round
 
 
 class Window(_Table, frozen=True, kw_only=True):

@@ -17,6 +17,8 @@ STEER_S = 5.0  # a row in the wrong place is led back with this time constant
 STEER_MOST = 0.005  # of the step: half a percent in speed, which no feature can tell
 FULL_SCALE = 32767
 
+Frames = NDArray[np.int16] | NDArray[np.float64]  # (n, c) in counts; a serial line has parts of one
+
 
 class Grid:
     """A run that is being resampled. Frames come in with `push`, chunks go out."""
@@ -27,26 +29,28 @@ class Grid:
         self.cause = cause
         self._rate = rate
         self._rate_hz = rate_hz
-        self._early: list[NDArray[np.int16]] = []  # frames from before the rate was known
+        self._early: list[NDArray[np.float64]] = []  # frames from before the rate was known
         self._resampler: Resampler | None = None
         self._start_s = 0.0
         self._rows = 0
 
-    def push(self, frames: NDArray[np.int16]) -> Chunk | None:
-        """Take frames (n, c) in counts; return the rows they complete, in counts too.
+    def push(self, frames: Frames, *, hold: bool = False) -> Chunk | None:
+        """Take frames in counts; return the rows they complete, in counts too.
 
         A count is worth the same everywhere, so counts are resampled and rounded once, here.
+        `hold` keeps a run that has not begun from beginning yet.
         """
+        samples = frames.astype(np.float64)
         if self._resampler is None:
-            self._early.append(frames)
-            if not self._rate.ready:
+            self._early.append(samples)
+            if hold or not self._rate.ready:
                 return None
-            frames = np.concatenate(self._early)
+            samples = np.concatenate(self._early)
             self._early.clear()
-            self._resampler = Resampler(self._rate.rate_hz / self._rate_hz, frames.shape[1])
+            self._resampler = Resampler(self._rate.rate_hz / self._rate_hz, samples.shape[1])
             self._start_s = self._rate.time_of(self._resampler.position)
         self._resampler.step = self._steered(self._resampler)
-        rows = np.rint(self._resampler.push(frames.astype(np.float64)))
+        rows = np.rint(self._resampler.push(samples))
         if len(rows) == 0:
             return None
         chunk = Chunk(

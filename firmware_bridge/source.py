@@ -23,6 +23,19 @@ class Chunk:
     cause: str  # why this run began: "start", "fifo overrun", "bus error: …"
 
 
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How a source is doing."""
+
+    state: str  # "starting", "connected" (rows flow) or "gap"
+    since_s: float  # source time from which on it is in this state
+    rate_hz: float  # measured, of the sensor itself
+    gaps: int
+    errors: int  # of the bus, of frames, of lines
+    lost: int  # samples that never came, as far as that is known
+    cause: str | None  # why the last gap began, None before the first
+
+
 class SourceError(RuntimeError):
     """The source cannot go on; the sentence says what was found and what to do."""
 
@@ -43,8 +56,8 @@ class Source(Protocol):
     def truth(self, start_s: float, end_s: float) -> str | None:
         """What was really done over at least 80 % of this stretch, where the source knows it."""
 
-    def health(self) -> dict[str, float | int | str]:
-        """Figures for the owner: rate measured, gaps, errors."""
+    def health(self) -> Health:
+        """How it is doing; from any thread."""
 
     def close(self) -> None:
         """End `chunks` soon, from any thread."""

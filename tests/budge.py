@@ -1,6 +1,5 @@
 """The real command as a process: started, listened to, ended or killed by its own process id."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -25,7 +24,6 @@ class Budge:
                 stdout=log,
                 stderr=log,
                 cwd=folder,
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
             )
 
     @property

@@ -11,7 +11,7 @@ from phone import Phone
 
 from firmware_bridge.recording import read
 
-COMMANDS = ("demo", "run", "replay", "label", "record")
+COMMANDS = ("demo", "run", "probe", "replay", "label", "record", "bench sensing")
 
 
 def budge(*arguments: str | Path, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -22,7 +22,7 @@ def budge(*arguments: str | Path, folder: Path | None = None) -> subprocess.Comp
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_with_an_example(command: str) -> None:
-    shown = budge(command, "--help")
+    shown = budge(*command.split(), "--help")
 
     assert shown.returncode == 0
     assert "Example" in shown.stdout

@@ -11,11 +11,12 @@ import pytest
 from numpy.typing import NDArray
 
 from firmware_bridge.buses.emulated import EmulatedBus
-from firmware_bridge.chip import ImuNotFoundError, Pending
+from firmware_bridge.chip import FrameLossError, ImuNotFoundError, Pending
 from firmware_bridge.chips.lsm9ds1 import Driver
 from firmware_bridge.clock import VirtualClock
 from firmware_bridge.emulated_chips.lsm9ds1 import Twin
-from firmware_bridge.source import Chunk
+from firmware_bridge.figures import driver, emulated
+from firmware_bridge.source import Chunk, Health
 from firmware_bridge.sources.i2c import Source
 
 ADDRESS = 0x6A
@@ -133,7 +134,7 @@ def test_rows_lie_where_they_say_for_minutes_whatever_the_chip_s_clock_does(
 
     assert {chunk.run for chunk in chunks} == {0}
     assert worst_timing_s(bench, chunks) < 0.003
-    assert bench.source.health()["rate_hz"] == pytest.approx(119 * (1 + rate_error), rel=1e-4)
+    assert bench.source.health().rate_hz == pytest.approx(119 * (1 + rate_error), rel=1e-4)
 
 
 def test_a_run_has_every_row_from_the_first_sample_on() -> None:
@@ -162,8 +163,8 @@ def test_a_disturbed_transfer_is_a_gap_and_no_more() -> None:
     assert chunks[0].run_start_s > 1010
     assert now_s < 1012  # the rate was known: no second measuring
     assert_nothing_is_invented(bench, chunks)
-    assert bench.source.health()["gaps"] == 1
-    assert bench.source.health()["errors"] == 1
+    assert bench.source.health().gaps == 1
+    assert bench.source.health().errors == 1
 
 
 def test_an_error_in_the_midst_of_a_read_leaves_no_half_frame() -> None:
@@ -217,8 +218,165 @@ def test_an_overrun_the_chip_tells_of_is_a_gap(monkeypatch: pytest.MonkeyPatch) 
     _, chunks = bench.next_run()
 
     assert chunks[0].cause == "fifo overrun"
-    assert bench.source.health()["errors"] == 0
+    assert bench.source.health().errors == 0
     assert_nothing_is_invented(bench, chunks)
+
+
+def test_frames_that_are_missing_or_out_of_step_are_a_gap_which_clearing_mends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench()
+    bench.run(10)
+    losses = iter([FrameLossError("the tags of 2 frames are missing")])
+    starts: list[None] = []
+    read = bench.chip.read
+
+    def losing(frames: int) -> NDArray[np.int16]:
+        if loss := next(losses, None):
+            raise loss
+        return read(frames)
+
+    monkeypatch.setattr(bench.chip, "read", losing)
+    monkeypatch.setattr(bench.chip, "start", lambda: starts.append(None))
+    now_s, chunks = bench.next_run()
+
+    assert (chunks[0].run, chunks[0].cause) == (1, "the tags of 2 frames are missing")
+    assert now_s < 1012
+    assert starts == []
+    assert bench.source.health().errors == 0
+    assert_nothing_is_invented(bench, chunks)
+
+
+def test_frames_that_stay_out_of_step_are_met_by_a_new_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bench = Bench()
+    bench.run(10)
+    losing = True
+    start, read = bench.chip.start, bench.chip.read
+
+    def started_anew() -> None:
+        nonlocal losing
+        losing = False
+        start()
+
+    def out_of_step(frames: int) -> NDArray[np.int16]:
+        if losing:
+            raise FrameLossError("out of step")
+        return read(frames)
+
+    monkeypatch.setattr(bench.chip, "start", started_anew)
+    monkeypatch.setattr(bench.chip, "read", out_of_step)
+    now_s, chunks = bench.next_run()
+
+    assert (chunks[0].run, chunks[0].cause) == (1, "out of step")
+    assert now_s < 1014  # three tries, 0.5 s, and the rate measured again
+    assert bench.source.health().gaps == 1  # from row to row there is one
+    assert_nothing_is_invented(bench, chunks)
+
+
+def standing(times_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A value that is no longer measured but still shown."""
+    return np.tile([0.3, -0.2, 9.8, 0.01, 0.02, -0.01], (len(times_s), 1))
+
+
+def test_a_sensor_that_reads_zero_gives_no_more_rows_until_it_measures_again() -> None:
+    bench = Bench()
+    bench.run(10)
+    dead_s = bench.clock.now_s()
+    bench.twin.stuck = True
+    alive_s = dead_s + 200
+    bench.at(alive_s, lambda: setattr(bench.twin, "stuck", False))
+
+    chunks = bench.run(1e-9)
+    while chunks[-1].run == 0:
+        chunks += bench.run(1e-9)
+    chunks += bench.run(5)
+
+    zeros = np.concatenate([chunk.counts for chunk in chunks if chunk.run == 0])[-50:]
+    after = [chunk for chunk in chunks if chunk.run > 0]
+    health = bench.source.health()
+    assert (zeros == 0).all(axis=1).sum() < 35  # 0.5 s, and until the next drain: what is told
+    assert {(chunk.run, chunk.cause) for chunk in after} == {
+        (1, "stuck: every channel read zero for 0.5 s")
+    }
+    assert after[0].run_start_s > alive_s
+    assert (health.gaps, health.cause) == (1, after[0].cause)
+    assert 8 < health.errors < 15  # 0.5 s, 1 s … 30 s between the starts
+    assert_nothing_is_invented(bench, after)
+
+
+def test_a_sensor_that_repeats_its_last_value_is_stuck_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    bench.run(10)
+    monkeypatch.setattr(bench.twin._sampler, "_motion", standing)
+    monkeypatch.setattr(bench.twin._sampler, "_noise", np.zeros(6))
+    bench.at(1060.0, monkeypatch.undo)
+
+    _, chunks = bench.next_run()
+
+    assert (chunks[0].run, chunks[0].cause) == (1, "stuck: no channel changed for 0.5 s")
+    assert chunks[0].run_start_s > 1060
+    assert_nothing_is_invented(bench, chunks)
+
+
+def test_a_coarse_sensor_that_repeats_itself_gives_no_new_run_of_that() -> None:
+    clock = Diary(1000.0)
+    twin, bus = emulated("lis3dh", standing, clock)
+    source = Source(driver("lis3dh", bus, clock), clock)
+    clock.appointments.append((1010.0, lambda: setattr(twin._sampler, "_noise", np.zeros(6))))
+    clock.appointments.append((1100.0, source.close))
+
+    told = [(chunk.run, clock.now_s()) for chunk in source.chunks()]
+
+    assert {run for run, _ in told} == {0}
+    assert told[-1][1] == pytest.approx(1030, abs=0.3)  # a limit of 20 s: see stuck.py
+    assert source.health().state == "gap"
+
+
+def test_a_run_that_gave_no_row_uses_up_no_number_and_is_part_of_the_gap() -> None:
+    bench = Bench()
+    bench.run(10)
+    bench.bus.fail(errno.EAGAIN, transfers=1)
+    # Mended at the next drain; disturbed again before the new run knows its moment.
+    bench.at(1010.35, lambda: bench.bus.fail(errno.EIO, transfers=1))
+
+    _, chunks = bench.next_run()
+
+    health = bench.source.health()
+    assert (chunks[0].run, chunks[0].cause) == (1, "bus error: Resource temporarily unavailable")
+    assert (health.gaps, health.errors) == (1, 2)
+
+
+def test_health_tells_the_state_and_since_when() -> None:
+    bench = Bench()
+    begun_s = bench.clock.now_s()
+    starting = bench.source.health()
+    before = bench.run(10)
+    connected = bench.source.health()
+    bench.bus.unplug(ADDRESS)
+    pulled_s = bench.clock.now_s()
+    seen: list[Health] = []
+    bench.at(pulled_s + 50, lambda: seen.append(bench.source.health()))
+    bench.at(pulled_s + 60, lambda: bench.bus.plug(ADDRESS))
+    after = bench.run(1e-9)
+    while after[0].run == 0:
+        after = bench.run(1e-9)
+    back_s = bench.clock.now_s()
+    bench.run(5)
+    again = bench.source.health()
+
+    assert (starting.state, starting.since_s, starting.cause) == ("starting", begun_s, None)
+    assert (connected.state, connected.lost, connected.cause) == ("connected", 0, None)
+    assert 1001 < connected.since_s < 1003  # the rate was measured first
+    assert (seen[0].state, seen[0].cause) == ("gap", "bus error: Remote I/O error")
+    assert pulled_s <= seen[0].since_s < pulled_s + 0.2
+    assert (again.state, again.cause) == ("connected", seen[0].cause)
+    assert again.since_s == back_s
+    # From the last row told to the first told again, at 119 Hz and 5 % more.
+    due_s = before[-1].run_start_s + (before[-1].first + len(before[-1].counts)) / 50
+    missing_s = after[0].run_start_s - due_s
+    assert again.lost == pytest.approx(missing_s * 119 * 1.05, abs=2)
 
 
 def test_an_unplugged_chip_is_waited_for_and_set_up_anew() -> None:
@@ -234,8 +392,8 @@ def test_an_unplugged_chip_is_waited_for_and_set_up_anew() -> None:
     assert chunks[0].cause == "bus error: Remote I/O error"
     assert chunks[0].run_start_s > back_s
     assert now_s < back_s + 30 + 3  # the longest back-off, and the rate measured again
-    assert health["gaps"] == 1
-    assert 20 < int(health["errors"]) < 35  # 3, then 0.5 s, 1 s … 30 s: ever more seldom
+    assert health.gaps == 1
+    assert 20 < health.errors < 35  # 3, then 0.5 s, 1 s … 30 s: ever more seldom
     assert_nothing_is_invented(bench, chunks)
 
 
@@ -247,7 +405,7 @@ def test_a_chip_that_lost_its_power_for_a_moment_is_set_up_anew() -> None:
     _, chunks = bench.next_run()
 
     assert chunks[0].cause == "no frame came for 0.5 s"
-    assert bench.source.health()["gaps"] == 1  # at once: emptying its FIFO would not help
+    assert bench.source.health().errors == 1  # at once: emptying its FIFO would not help
     assert_nothing_is_invented(bench, chunks)
 
 
@@ -272,8 +430,8 @@ def test_a_bus_that_hangs_at_the_start_is_waited_for() -> None:
     chunks = bench.run(5)
 
     assert chunks[0].cause == "start"
-    assert bench.source.health()["errors"] == 1
-    assert bench.source.health()["gaps"] == 0
+    assert bench.source.health().errors == 1
+    assert bench.source.health().gaps == 0
 
 
 def test_closing_from_another_thread_ends_it_and_puts_the_chip_to_sleep() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from deploy.inbox import MAX_CHUNKS, MAX_COMMANDS, Command, Ended, Inbox
 from deploy.reader import Reader
-from firmware_bridge.source import Chunk
+from firmware_bridge.source import Chunk, Health
 from firmware_bridge.window import Windower
 
 
@@ -34,8 +34,8 @@ class Source:
     def truth(self, start_s: float, end_s: float) -> str | None:
         return None
 
-    def health(self) -> dict[str, float | int | str]:
-        return {}
+    def health(self) -> Health:
+        return Health("connected", 0.0, 50.0, 0, 0, 0, None)
 
     def close(self) -> None: ...
 

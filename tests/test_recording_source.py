@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from firmware_bridge.clock import MonotonicClock, VirtualClock
 from firmware_bridge.recording import Recording, Run, read
-from firmware_bridge.source import Chunk
+from firmware_bridge.source import Chunk, Health
 from firmware_bridge.sources.recording import Source
 from firmware_bridge.window import Windower
 
@@ -194,7 +194,7 @@ def test_health_tells_the_rate_and_the_gaps() -> None:
     source = Source(recorded(run(0, 5), run(9, 5)), VirtualClock(), speed=None)
     list(source.chunks())
 
-    assert source.health() == {"recording": "r", "rate_hz": 50.0, "gaps": 1, "rows": 10}
+    assert source.health() == Health("connected", 0.0, 50.0, 1, 0, 0, "gap in the file")
 
 
 def test_a_real_session_is_replayed_whole(datasets: Path) -> None:

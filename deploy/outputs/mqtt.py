@@ -32,7 +32,7 @@ MAX_IN_FLIGHT = 200  # windows of a recording the broker has not confirmed yet
 LOSSLESS_WAIT_S = 30.0
 GOODBYE_S = 2.0
 # Said again in this order: who we are before what is happening.
-STATE_ORDER = ("info", "label", "activity")
+STATE_ORDER = ("info", "health", "label", "activity")
 
 
 class Output:

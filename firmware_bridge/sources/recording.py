@@ -12,7 +12,7 @@ from firmware_bridge.chip import STANDARD_GRAVITY
 from firmware_bridge.clock import Clock
 from firmware_bridge.recording import UNLABELLED, Recording, Run
 from firmware_bridge.resample import resample
-from firmware_bridge.source import Chunk
+from firmware_bridge.source import Chunk, Health
 
 MAX_COUNT = 32767
 CHUNK_S = 0.1  # as a sensor would be drained
@@ -51,7 +51,7 @@ class Source:
         self.scale: NDArray[np.float32] = _scale(recording)
         self._starts_s = [run.start_s for run in recording.runs]
         self._now_s = self._starts_s[0]
-        self._given = 0
+        self._gaps = 0
         self._closed = threading.Event()
 
     def now_s(self) -> float:
@@ -71,7 +71,7 @@ class Source:
                 if self._closed.is_set():
                     return
                 self._now_s = last_s
-                self._given += len(rows)
+                self._gaps = number
                 yield Chunk(
                     number, first, run.start_s, rows, "gap in the file" if number else "start"
                 )
@@ -91,13 +91,16 @@ class Source:
             return None
         return self._recording.activities[int(seen.argmax())]
 
-    def health(self) -> dict[str, float | int | str]:
-        return {
-            "recording": self._recording.name,
-            "rate_hz": self._recording.rate_hz,
-            "gaps": len(self._recording.runs) - 1,
-            "rows": self._given,
-        }
+    def health(self) -> Health:
+        return Health(
+            state="connected",
+            since_s=self._starts_s[0],
+            rate_hz=self._recording.rate_hz,
+            gaps=self._gaps,
+            errors=0,
+            lost=0,
+            cause="gap in the file" if self._gaps else None,
+        )
 
     def close(self) -> None:
         self._closed.set()

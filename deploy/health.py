@@ -1,0 +1,69 @@
+"""How the line itself is doing: at once when that changes, and every minute."""
+
+import time
+from pathlib import Path
+
+from deploy.messages import Health, rfc3339
+from firmware_bridge.source import Source
+
+EVERY_S = 60.0
+LOOK_S = 1.0
+START_S = 10.0  # a sensor that has not started by then has a problem
+PAGE_BYTES = 4096
+TEMPERATURE = Path("/sys/class/thermal/thermal_zone0/temp")  # of the Pi's processor, in m°C
+
+
+class Monitor:
+    """Watches one source. Times are of the monotonic clock, apart from what is published."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._started_s = time.monotonic()
+        self._looked_s = self._said_s = float("-inf")
+        self._state = ""
+
+    def look(self, *, rows_lost: int, waiting: int) -> Health | None:
+        """Return what there is to say, if anything.
+
+        `rows_lost` to a learner that was too slow; `waiting` in the inbox.
+        """
+        now_s = time.monotonic()
+        if now_s - self._looked_s < LOOK_S:
+            return None
+        self._looked_s = now_s
+        source = self._source.health()
+        starting = source.state == "starting" and now_s - self._started_s > START_S
+        state = "not started" if starting else source.state
+        if state == self._state and now_s - self._said_s < EVERY_S:
+            return None
+        self._state, self._said_s = state, now_s
+        return Health(
+            problem=state in {"gap", "not started"},
+            state=state,
+            since=rfc3339(round((time.time() - self._source.now_s() + source.since_s) * 1e6)),
+            cause=source.cause,
+            rate_hz=round(source.rate_hz, 3),
+            gaps=source.gaps,
+            errors=source.errors,
+            lost=source.lost + rows_lost,
+            waiting=waiting,
+            uptime_s=round(now_s - self._started_s, 1),
+            memory_mb=_memory_mb(),
+            temperature_c=_temperature_c(),
+        )
+
+
+def _memory_mb() -> float | None:
+    """Resident memory of this process."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):  # systemd's ProcSubset=pid, or no Linux
+        return None
+    return round(pages * PAGE_BYTES / 1e6, 1)
+
+
+def _temperature_c() -> float | None:
+    try:
+        return round(int(TEMPERATURE.read_text()) / 1000, 1)
+    except (OSError, ValueError):
+        return None
