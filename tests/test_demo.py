@@ -39,7 +39,7 @@ def test_with_manual_nobody_presses_but_you(tmp_path: Path) -> None:
             tmp_path, "demo", "--manual", "--broker", broker.address, "--seconds", "25"
         ) as demo:
             phone.wait_for("window")
-            command = [BUDGE, "label", "--broker", broker.address, "--device", "demo"]
+            command = [str(BUDGE), "label", "--broker", broker.address, "--device", "demo"]
             said = [
                 subprocess.run([*command, *more], capture_output=True, text=True, check=False)
                 for more in (["sitting still"], ["--stop"], ["--stop"], ["--undo"])
