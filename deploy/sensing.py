@@ -2,11 +2,13 @@
 
 import importlib
 import logging
+import pkgutil
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from deploy.settings import Settings, SettingsError
+import firmware_bridge.sources
+from deploy.settings import Settings, SettingsError, source_options
 from firmware_bridge import calibration, probe, rate_store
 from firmware_bridge.bus import Bus
 from firmware_bridge.buses.emulated import EmulatedBus
@@ -14,6 +16,7 @@ from firmware_bridge.chip import Chip, ImuNotFoundError
 from firmware_bridge.clock import Clock, MonotonicClock
 from firmware_bridge.emulated_chip import Motion
 from firmware_bridge.mounting import Axes, AxesError, Mounted, read_axes
+from firmware_bridge.source import Source
 from firmware_bridge.sources.i2c import Source as I2cSource
 from firmware_bridge.wearer import Wearer, demo_plan
 
@@ -32,6 +35,21 @@ def chip_module(name: str) -> Any:
         names = ", ".join(["auto", *known])
         raise SettingsError(f"chip {name!r} is not known, expected one of {names}")
     return importlib.import_module(f"firmware_bridge.chips.{name}")
+
+
+def open_source(settings: Settings, stack: ExitStack) -> Source:
+    """Open the source of the settings: a file in `firmware_bridge/sources` by its name."""
+    name = settings.source
+    if name == "i2c":
+        return open_i2c(settings, stack)
+    files = {module.name for module in pkgutil.iter_modules(firmware_bridge.sources.__path__)}
+    known = sorted(files - {"recording"})  # that one is `budge replay`'s
+    if name not in known:
+        raise SettingsError(f"source {name!r} is not known, expected one of {', '.join(known)}")
+    module = importlib.import_module(f"firmware_bridge.sources.{name}")
+    options = source_options(settings, module.Options)
+    source: Source = module.open_source(options, MonotonicClock(), settings.window.rate_hz)
+    return source
 
 
 def open_i2c(settings: Settings, stack: ExitStack) -> I2cSource:

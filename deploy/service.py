@@ -51,15 +51,6 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def open_source(settings: Settings, stack: ExitStack) -> Source:
-    """Open the source the settings name."""
-    if settings.source == "i2c":
-        from deploy.sensing import open_i2c
-
-        return open_i2c(settings, stack)
-    raise SettingsError(f'source is {settings.source!r}, expected "i2c"')
-
-
 def open_recognizer(
     settings: Settings, journal: Journal, n_channels: int
 ) -> tuple[Recognizer, Teacher]:

@@ -1,15 +1,19 @@
 """What the owner may choose: one TOML file, every key with a default, every typo an error."""
 
+import dataclasses
 import difflib
 import re
 import socket
+from collections.abc import Sequence
 from os import environ
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import msgspec
 
 DEFAULT_PATH = Path("/etc/budge/budge.toml")
+
+Options = TypeVar("Options")  # the dataclass of one source
 
 # An MQTT topic level and a Home Assistant id at once.
 DeviceName = Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
@@ -77,6 +81,7 @@ class Settings(_Table, frozen=True, kw_only=True):
     labelling: Labelling = Labelling()
     journal: Journal = Journal()
     mqtt: Mqtt = Mqtt()
+    sources: dict[str, dict[str, Any]] = {}  # [sources.serial] …: the Options of that file
     console: Console = Console()
 
     def state_path(self) -> Path:
@@ -108,6 +113,20 @@ def read(path: Path | None) -> Settings:
         raise SettingsError(f"{path} is not TOML: {error}") from error
 
 
+def source_options(settings: Settings, kind: type[Options]) -> Options:
+    """Make the options of the chosen source from its table [sources.NAME]. Raises SettingsError."""
+    place = f"[sources.{settings.source}]"
+    table = settings.sources.get(settings.source, {})
+    known = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]  # of any
+    for key in table:
+        if key not in known:
+            raise SettingsError(_unknown(key, place, known))
+    try:
+        return msgspec.convert(table, kind)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{place}: {str(error).replace('`$.', '`')}") from error
+
+
 def _explained(sentence: str) -> str:
     """Turn msgspec's sentence on an unknown key into one that names the nearest known."""
     found = re.fullmatch(r"Object contains unknown field `(.+?)`(?: - at `\$\.?(.*)`)?", sentence)
@@ -119,7 +138,10 @@ def _explained(sentence: str) -> str:
         table = next(f.type for f in msgspec.structs.fields(table) if f.name == name)
         table = next((t for t in get_args(table) if isinstance(t, type)), table)
     known = [field.name for field in msgspec.structs.fields(table)]
+    return _unknown(key, f"[{place}]" if place else "the top level", known)
+
+
+def _unknown(key: str, where: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    where = f"[{place}]" if place else "the top level"
     hint = f"did you mean `{near[0]}`?" if near else f"known there: {', '.join(known)}."
     return f"unknown key `{key}` in {where}: {hint}"

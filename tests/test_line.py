@@ -113,12 +113,13 @@ def test_a_newcomer_is_told_the_state_by_retained_messages(
     with replay(tmp_path, broker) as budge:
         phone.wait_for("activity")
         with Phone(broker.port, "test") as newcomer:
-            for topic in ("availability", "info", "label", "activity"):
+            states = {"availability", "info", "health", "label", "activity"}
+            for topic in states:
                 newcomer.wait_for(topic, timeout_s=5)
             retained = {topic for topic, _, retain in newcomer.raw if retain}
         assert budge.end() == 0
 
-    assert retained == {"availability", "info", "label", "activity"}
+    assert retained == states
 
 
 def test_transitions_come_in_pairs_also_after_a_kill(

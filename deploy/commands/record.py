@@ -23,7 +23,8 @@ def record(
 
     Example: budge record walk.csv.gz --seconds 120 --activity walking
     """
-    from deploy.service import open_source, signals
+    from deploy.sensing import open_source
+    from deploy.service import signals
     from deploy.settings import read
     from firmware_bridge import recorder
 

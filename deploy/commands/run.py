@@ -17,7 +17,8 @@ def run(
 
     Example: budge run --config budge.toml
     """
-    from deploy.service import open_outputs, open_source, serve, warm_up
+    from deploy.sensing import open_source
+    from deploy.service import open_outputs, serve, warm_up
     from deploy.settings import read
 
     settings = changed(

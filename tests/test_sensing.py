@@ -1,0 +1,66 @@
+"""Settings to sources: the name is the file's, its table the file's Options."""
+
+from contextlib import ExitStack
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+
+import pytest
+
+import firmware_bridge.sources
+from deploy.sensing import open_source
+from deploy.settings import Settings, SettingsError, read
+from firmware_bridge.source import SourceError
+
+OTHERS = sorted(
+    {module.name for module in iter_modules(firmware_bridge.sources.__path__)}
+    - {"i2c", "recording"}
+)
+
+
+def opened(folder: Path, text: str) -> None:
+    (folder / "budge.toml").write_text(text)
+    with ExitStack() as stack:
+        open_source(read(folder / "budge.toml"), stack)
+
+
+def test_an_unknown_source_is_named_with_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(
+        SettingsError, match=r"source 'sireal' is not known, expected one of .*i2c.*serial"
+    ):
+        opened(tmp_path, 'source = "sireal"')
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_an_unknown_option_of_a_source_is_an_error(tmp_path: Path, name: str) -> None:
+    with pytest.raises(
+        SettingsError, match=rf"unknown key `zzz` in \[sources\.{name}\]: known there"
+    ):
+        opened(tmp_path, f'source = "{name}"\n[sources.{name}]\nzzz = 1\n')
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_an_option_is_of_its_type(tmp_path: Path, name: str) -> None:
+    module = import_module(f"firmware_bridge.sources.{name}")
+    field = next(iter(module.Options.__dataclass_fields__))
+
+    with pytest.raises(SettingsError, match=rf"\[sources\.{name}\]: Expected `str.*at `{field}`"):
+        opened(tmp_path, f'source = "{name}"\n[sources.{name}]\n{field} = [1]\n')
+
+
+def test_a_serial_port_that_is_not_there_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="/dev/nowhere"):
+        opened(tmp_path, 'source = "serial"\n[sources.serial]\nport = "/dev/nowhere"\n')
+
+
+def test_the_chip_is_one_of_the_files(tmp_path: Path) -> None:
+    with pytest.raises(
+        SettingsError, match=r"chip 'lsm9' is not known, expected one of auto, .*lsm9ds1"
+    ):
+        opened(tmp_path, '[i2c]\nbus = "emulated"\nchip = "lsm9"\n')
+
+
+def test_the_default_is_the_only_imu_on_the_first_bus() -> None:
+    settings = Settings()
+
+    assert (settings.source, settings.i2c.bus, settings.i2c.chip) == ("i2c", 1, "auto")
