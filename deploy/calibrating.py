@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from deploy.sensing import CALIBRATIONS, chip_module, device_name, the_imu
 from deploy.settings import Settings
 from firmware_bridge.bus import Bus
-from firmware_bridge.calibration import Calibration, CalibrationError, fit, store
-from firmware_bridge.checkup import rest_poses
 from firmware_bridge.chip import STANDARD_GRAVITY
 from firmware_bridge.clock import Clock
+from firmware_bridge.commissioning.calibration import Calibration, CalibrationError, fit, store
+from firmware_bridge.commissioning.checkup import rest_poses
 
 # Of g, in any pose, after the fit: noise and 2 % of askew axes leave less. More is a pose that was
 # not held still, or a sensor that says something else each time.

@@ -48,8 +48,8 @@ def _mendable() -> tuple[type[Exception], ...]:
     from deploy.client import NoAnswerError
     from deploy.service import ServiceError
     from deploy.settings import SettingsError
-    from firmware_bridge.calibration import CalibrationError
     from firmware_bridge.chip import ImuFaultError, ImuNotFoundError
+    from firmware_bridge.commissioning.calibration import CalibrationError
     from firmware_bridge.recording import RecordingError
     from firmware_bridge.source import SourceError
     from learner.journal import JournalError

@@ -8,11 +8,11 @@ from typing import Any
 
 from deploy.sensing import chip_module, mounted
 from deploy.settings import Settings
-from firmware_bridge import probe
 from firmware_bridge.bus import Bus
-from firmware_bridge.checkup import Check, MeteredBus, check
 from firmware_bridge.chip import STANDARD_GRAVITY, ImuFaultError, ImuNotFoundError
 from firmware_bridge.clock import Clock
+from firmware_bridge.commissioning import probe
+from firmware_bridge.commissioning.checkup import Check, MeteredBus, check
 
 WELL, WARNED, NOTHING_FOUND, NO_BUS = range(4)  # exit codes
 

@@ -9,13 +9,14 @@ from typing import Any
 
 import firmware_bridge.sources
 from deploy.settings import Settings, SettingsError, source_options
-from firmware_bridge import calibration, probe, rate_store
 from firmware_bridge.bus import Bus
 from firmware_bridge.buses.emulated import EmulatedBus
 from firmware_bridge.chip import Chip, ImuNotFoundError
 from firmware_bridge.clock import Clock, MonotonicClock
+from firmware_bridge.commissioning import calibration, probe
+from firmware_bridge.commissioning.mounting import Axes, AxesError, Mounted, read_axes
 from firmware_bridge.emulated_chip import Motion
-from firmware_bridge.mounting import Axes, AxesError, Mounted, read_axes
+from firmware_bridge.rows import rate_store
 from firmware_bridge.source import Source
 from firmware_bridge.sources.i2c import Source as I2cSource
 from firmware_bridge.wearer import Wearer, demo_plan

@@ -26,7 +26,7 @@ from firmware_bridge.buses.emulated import EmulatedBus
 from firmware_bridge.chip import STANDARD_GRAVITY, Chip
 from firmware_bridge.clock import Clock, MonotonicClock, VirtualClock
 from firmware_bridge.emulated_chip import Motion
-from firmware_bridge.resample import Resampler
+from firmware_bridge.rows.resample import Resampler
 from firmware_bridge.source import Chunk
 from firmware_bridge.sources.i2c import Source
 

@@ -1,6 +1,6 @@
 """A recording: what a sensor saw, with what was done where that is known.
 
-`csv_file.py` reads and writes them as text, `npz_file.py` reads collections of many people.
+`recordings/csv_file.py` reads and writes them as text, `recordings/npz_file.py` reads collections of many people.
 """
 
 from dataclasses import dataclass
@@ -46,8 +46,8 @@ def read(path: Path, *, subject: int | None = None, session: int | None = None) 
 
     Raises RecordingError for what is not a recording, OSError for what cannot be read at all.
     """
-    from firmware_bridge.csv_file import read_csv
-    from firmware_bridge.npz_file import read_npz
+    from firmware_bridge.recordings.csv_file import read_csv
+    from firmware_bridge.recordings.npz_file import read_npz
 
     if path.name.endswith(".npz"):
         return read_npz(path, subject, session)

@@ -1,7 +1,12 @@
 """What a source promises: rows on a uniform grid, in runs that are never spliced.
 
-One source is one file in `sources/`; the name in the settings is the name of the file, and the
-file's class is called `Source`.
+One source is one file in `sources/`; the name in the settings is the name of the file. The file has
+
+    Options       a frozen dataclass: what the table [sources.NAME] of the settings may say
+    open_source   open_source(options, clock, rate_hz) -> Source; raises SourceError
+    Source        the class that keeps `Source`
+
+(`i2c` and `recording` are opened by who knows their buses and files.)
 """
 
 from collections.abc import Iterator

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from firmware_bridge.clock import VirtualClock
-from firmware_bridge.frames import encode
-from firmware_bridge.readings import Reading
+from firmware_bridge.formats.frames import encode
+from firmware_bridge.formats.readings import Reading
 from firmware_bridge.source import Chunk
 from firmware_bridge.sources.serial import Options, Source, open_source
 

@@ -13,7 +13,10 @@ from deploy.calibrating import calibrate
 from deploy.sensing import mounted
 from deploy.settings import I2c, Settings
 from firmware_bridge.buses.emulated import EmulatedBus
-from firmware_bridge.calibration import (
+from firmware_bridge.chip import STANDARD_GRAVITY
+from firmware_bridge.chips.lsm9ds1 import Driver
+from firmware_bridge.clock import VirtualClock
+from firmware_bridge.commissioning.calibration import (
     Calibration,
     CalibrationError,
     Poses,
@@ -22,13 +25,10 @@ from firmware_bridge.calibration import (
     load,
     store,
 )
-from firmware_bridge.checkup import rest_poses
-from firmware_bridge.chip import STANDARD_GRAVITY
-from firmware_bridge.chips.lsm9ds1 import Driver
-from firmware_bridge.clock import VirtualClock
+from firmware_bridge.commissioning.checkup import rest_poses
+from firmware_bridge.commissioning.mounting import UNTURNED, Mounted
 from firmware_bridge.emulated_chip import Motion
 from firmware_bridge.emulated_chips.lsm9ds1 import Twin
-from firmware_bridge.mounting import UNTURNED, Mounted
 from firmware_bridge.source import Chunk
 from firmware_bridge.sources.i2c import Source
 

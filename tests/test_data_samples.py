@@ -8,7 +8,7 @@ import pytest
 from conftest import PROJECT
 
 from firmware_bridge.recording import Recording, read
-from firmware_bridge.samples import SCRIPTS, record_wearer
+from firmware_bridge.recordings.samples import SCRIPTS, record_wearer
 
 G = 9.80665
 FOLDER = PROJECT / "data_samples"

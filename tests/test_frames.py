@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firmware_bridge.frames import FrameDecoder, cobs_decode, cobs_encode, crc16, encode
-from firmware_bridge.lines import LineDecoder
-from firmware_bridge.readings import Broken, Decoder, Reading
+from firmware_bridge.formats.frames import FrameDecoder, cobs_decode, cobs_encode, crc16, encode
+from firmware_bridge.formats.lines import LineDecoder
+from firmware_bridge.formats.readings import Broken, Decoder, Reading
 
 SKETCH = Path(__file__).parent.parent / "firmware_bridge" / "firmware" / "budge_imu"
 REPEATABLE = settings(deadline=None, derandomize=True)

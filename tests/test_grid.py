@@ -5,8 +5,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_bridge.grid import STEER_MOST, Grid
-from firmware_bridge.rate import Rate
+from firmware_bridge.rows.grid import STEER_MOST, Grid
+from firmware_bridge.rows.rate import Rate
 from firmware_bridge.source import Chunk
 
 SWING_HZ = 0.7

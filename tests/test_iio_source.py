@@ -11,7 +11,7 @@ from board import GRAVITY
 from sent import Floats, assert_true, assert_whole, moved, rows, turned
 
 from firmware_bridge.clock import VirtualClock
-from firmware_bridge.iio_device import ACCEL, GYRO, TIMESTAMP, Device, Scan, read_type
+from firmware_bridge.formats.iio_device import ACCEL, GYRO, TIMESTAMP, Device, Scan, read_type
 from firmware_bridge.source import Chunk, SourceError
 from firmware_bridge.sources.iio import Source
 

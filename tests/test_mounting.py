@@ -12,7 +12,7 @@ from deploy.sensing import open_emulated
 from deploy.settings import I2c, Settings, SettingsError
 from firmware_bridge.chip import Pending
 from firmware_bridge.clock import VirtualClock
-from firmware_bridge.mounting import AxesError, Mounted, read_axes
+from firmware_bridge.commissioning.mounting import AxesError, Mounted, read_axes
 from firmware_bridge.wearer import Wearer
 
 ALL_MAPS = [

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sent import assert_true, assert_whole, moved, rows, turned
 
 from firmware_bridge.clock import VirtualClock
-from firmware_bridge.payload import PayloadError
+from firmware_bridge.rows.payload import PayloadError
 from firmware_bridge.sources.mqtt import Source
 
 CRYSTAL = 1 + 40e-6  # a sender's clock against ours

@@ -5,7 +5,7 @@ from threading import Event
 import numpy as np
 
 from firmware_bridge.clock import VirtualClock
-from firmware_bridge.pace import Pace
+from firmware_bridge.rows.pace import Pace
 
 
 def test_looks_are_spread_over_a_period_that_they_are_a_multiple_of() -> None:

@@ -18,12 +18,12 @@ from deploy.cli import app
 from deploy.probing import NOTHING_FOUND, WARNED, WELL, Report, examine
 from deploy.sensing import the_imu
 from deploy.settings import I2c, Settings, SettingsError
-from firmware_bridge import probe
 from firmware_bridge.bus import Bus
 from firmware_bridge.buses.emulated import EmulatedBus
-from firmware_bridge.checkup import MeteredBus
 from firmware_bridge.chip import ImuNotFoundError
 from firmware_bridge.clock import VirtualClock
+from firmware_bridge.commissioning import probe
+from firmware_bridge.commissioning.checkup import MeteredBus
 from firmware_bridge.emulated_chip import EmulatedChip
 from firmware_bridge.emulated_chips.lsm9ds1 import Twin
 

@@ -6,7 +6,7 @@ from math import floor
 import numpy as np
 import pytest
 
-from firmware_bridge.rate import Rate
+from firmware_bridge.rows.rate import Rate
 
 NOMINAL_HZ = 119.0
 BEGAN_S = 5000.0  # host time of sample 0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware_bridge.rate_store import load, store
+from firmware_bridge.rows.rate_store import load, store
 
 SENSE_HAT = "lsm9ds1@0x6a"
 NOMINAL_HZ = 119.0

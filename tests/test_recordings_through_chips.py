@@ -14,11 +14,11 @@ import pytest
 from conftest import PROJECT
 from numpy.typing import NDArray
 
-import firmware_bridge.grid
+import firmware_bridge.rows.grid
 from firmware_bridge.clock import VirtualClock
 from firmware_bridge.figures import chip_names, driver, emulated
 from firmware_bridge.recording import read
-from firmware_bridge.resample import BETA, REACH, Resampler
+from firmware_bridge.rows.resample import BETA, REACH, Resampler
 from firmware_bridge.sources.i2c import Source
 
 SAMPLES = sorted((PROJECT / "data_samples").glob("*.csv*"), key=lambda path: path.name)
@@ -94,7 +94,7 @@ class PlacedResampler(Resampler):
 def _places(monkeypatch: pytest.MonkeyPatch) -> list[NDArray[np.float64]]:
     places: list[NDArray[np.float64]] = []
     monkeypatch.setattr(PlacedResampler, "places", places, raising=False)
-    monkeypatch.setattr(firmware_bridge.grid, "Resampler", PlacedResampler)
+    monkeypatch.setattr(firmware_bridge.rows.grid, "Resampler", PlacedResampler)
     return places
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from firmware_bridge.resample import BLOCK, Resampler, resample
+from firmware_bridge.rows.resample import BLOCK, Resampler, resample
 
 SECONDS = 20
 

@@ -18,8 +18,8 @@ from firmware_bridge.figures import (
     timing,
     worst_resampling_db,
 )
-from firmware_bridge.rate import Rate
-from firmware_bridge.resample import Resampler
+from firmware_bridge.rows.rate import Rate
+from firmware_bridge.rows.resample import Resampler
 
 
 @pytest.mark.parametrize("name", chip_names())

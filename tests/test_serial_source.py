@@ -11,8 +11,8 @@ import pytest
 from board import GRAVITY, PER_COUNT, Bench, Board, as_line, assert_true, assert_whole
 
 from firmware_bridge.clock import MonotonicClock
-from firmware_bridge.frames import FrameDecoder, encode
-from firmware_bridge.readings import Reading
+from firmware_bridge.formats.frames import FrameDecoder, encode
+from firmware_bridge.formats.readings import Reading
 from firmware_bridge.sources.serial import Options, open_source
 
 Boards = Callable[..., Board]

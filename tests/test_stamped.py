@@ -7,11 +7,11 @@ import pytest
 from sent import STEEPEST, Floats, assert_true, assert_whole, moved, rows, times_of, turned
 
 from firmware_bridge.clock import VirtualClock
-from firmware_bridge.merge import Merge
-from firmware_bridge.payload import Stretch
+from firmware_bridge.rows.merge import Merge
+from firmware_bridge.rows.payload import Stretch
+from firmware_bridge.rows.stamped import Stamped
+from firmware_bridge.rows.timed_resampler import TimedResampler
 from firmware_bridge.source import Chunk
-from firmware_bridge.stamped import Stamped
-from firmware_bridge.timed_resampler import TimedResampler
 
 LATE_S = 0.004  # the least that a batch is late
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from firmware_bridge.stuck import Stuck, StuckError
+from firmware_bridge.rows.stuck import Stuck, StuckError
 
 RATE_HZ = 100.0
 

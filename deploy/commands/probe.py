@@ -82,7 +82,7 @@ def _probe(settings: "Settings", stack: ExitStack, seconds: float, *, as_json: b
 def _open_buses(wanted: int, stack: ExitStack) -> "tuple[dict[int | str, Bus], list[str]]":
     """Open every I2C bus there is; and for those that cannot be opened, why."""
     from firmware_bridge.buses.linux import LinuxBus
-    from firmware_bridge.probe import bus_numbers
+    from firmware_bridge.commissioning.probe import bus_numbers
     from firmware_bridge.source import SourceError
 
     buses: dict[int | str, Bus] = {}
@@ -99,7 +99,7 @@ def _open_buses(wanted: int, stack: ExitStack) -> "tuple[dict[int | str, Bus], l
 
 
 def _held(buses: Iterable[int | str]) -> "dict[int | str, dict[int, str]]":
-    from firmware_bridge.probe import kernel_drivers
+    from firmware_bridge.commissioning.probe import kernel_drivers
 
     return {number: kernel_drivers(number) for number in buses if isinstance(number, int)}
 

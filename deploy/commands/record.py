@@ -26,14 +26,14 @@ def record(
     from deploy.sensing import open_source
     from deploy.service import signals
     from deploy.settings import read
-    from firmware_bridge import recorder
+    from firmware_bridge.recordings import recorder
 
     if not file.name.endswith((".csv", ".csv.gz")):
         raise typer.BadParameter(f"{file} must end in .csv or .csv.gz")
     settings = read(config)
     rate_hz = settings.window.rate_hz
     if wearer is not None:
-        from firmware_bridge.samples import SCRIPTS, record_wearer
+        from firmware_bridge.recordings.samples import SCRIPTS, record_wearer
 
         if wearer not in SCRIPTS:
             raise typer.BadParameter(f"no wearer {wearer}: there are {', '.join(SCRIPTS)}")

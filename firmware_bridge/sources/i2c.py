@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterator
 
 from firmware_bridge.chip import Chip, FrameLossError, ImuFaultError, ImuNotFoundError
 from firmware_bridge.clock import Clock
-from firmware_bridge.grid import Grid
-from firmware_bridge.rate import Rate
+from firmware_bridge.rows.grid import Grid
+from firmware_bridge.rows.rate import Rate
+from firmware_bridge.rows.stuck import Stuck, StuckError
 from firmware_bridge.source import Chunk, Health
-from firmware_bridge.stuck import Stuck, StuckError
 
 log = logging.getLogger(__name__)
 

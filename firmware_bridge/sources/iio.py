@@ -3,7 +3,7 @@
 Where the driver has a buffer and something that triggers it (for most chips the INT wire), the
 kernel samples, stamps and keeps; we take the scans ten times a second. Else each axis is read from
 sysfs on its own, as often as that goes: many drivers take a tenth of a second for each, so it is
-slow, and the axes of a row are not of one moment. What sysfs holds is told in `iio_device.py`.
+slow, and the axes of a row are not of one moment. What sysfs holds is told in `formats/iio_device.py`.
 """
 
 import contextlib
@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from firmware_bridge.clock import Clock
-from firmware_bridge.iio_device import TIMESTAMP, Device, find
-from firmware_bridge.payload import Stretch
+from firmware_bridge.formats.iio_device import TIMESTAMP, Device, find
+from firmware_bridge.rows.payload import Stretch
+from firmware_bridge.rows.stamped import Stamped
 from firmware_bridge.source import Chunk, Health, SourceError
-from firmware_bridge.stamped import Stamped
 
 log = logging.getLogger(__name__)
 

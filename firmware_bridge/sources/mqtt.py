@@ -17,12 +17,12 @@ from typing import Any, Literal
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from firmware_bridge.batches import MAGIC, Batches, from_bytes, from_json
 from firmware_bridge.clock import Clock
-from firmware_bridge.payload import Lost, PayloadError, Stretch
-from firmware_bridge.sensor_logger import Phone
+from firmware_bridge.formats.batches import MAGIC, Batches, from_bytes, from_json
+from firmware_bridge.formats.sensor_logger import Phone
+from firmware_bridge.rows.payload import Lost, PayloadError, Stretch
+from firmware_bridge.rows.stamped import Stamped
 from firmware_bridge.source import Chunk, Health
-from firmware_bridge.stamped import Stamped
 
 log = logging.getLogger(__name__)
 

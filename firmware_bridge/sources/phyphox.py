@@ -31,10 +31,10 @@ import msgspec
 import numpy as np
 
 from firmware_bridge.clock import Clock
-from firmware_bridge.merge import Merge
-from firmware_bridge.payload import PayloadError, Stretch
+from firmware_bridge.rows.merge import Merge
+from firmware_bridge.rows.payload import PayloadError, Stretch
+from firmware_bridge.rows.stamped import Stamped
 from firmware_bridge.source import Chunk, Health, SourceError
-from firmware_bridge.stamped import Stamped
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from firmware_bridge.chip import STANDARD_GRAVITY
 from firmware_bridge.clock import Clock
 from firmware_bridge.recording import UNLABELLED, Recording, Run
-from firmware_bridge.resample import resample
+from firmware_bridge.rows.resample import resample
 from firmware_bridge.source import Chunk, Health
 
 MAX_COUNT = 32767

@@ -20,13 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firmware_bridge.clock import Clock
-from firmware_bridge.grid import FULL_SCALE, Grid
-from firmware_bridge.pace import Pace
-from firmware_bridge.rate import GAP_DOUBT, NOMINAL_DOUBT, Rate
-from firmware_bridge.readings import Broken, Reading
-from firmware_bridge.sender import BAUDS, Sender, Unit, find
+from firmware_bridge.formats.readings import Broken, Reading
+from firmware_bridge.formats.sender import BAUDS, Sender, Unit, find
+from firmware_bridge.formats.tty import HOLDS_BYTES, Tty, why_not_open
+from firmware_bridge.rows.grid import FULL_SCALE, Grid
+from firmware_bridge.rows.pace import Pace
+from firmware_bridge.rows.rate import GAP_DOUBT, NOMINAL_DOUBT, Rate
 from firmware_bridge.source import Chunk, Health, SourceError
-from firmware_bridge.tty import HOLDS_BYTES, Tty, why_not_open
 
 log = logging.getLogger(__name__)
 

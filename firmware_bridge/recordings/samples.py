@@ -11,7 +11,7 @@ from firmware_bridge.buses.emulated import EmulatedBus
 from firmware_bridge.chips import lsm9ds1 as driver
 from firmware_bridge.clock import VirtualClock
 from firmware_bridge.emulated_chips import lsm9ds1 as emulated
-from firmware_bridge.recorder import record
+from firmware_bridge.recordings.recorder import record
 from firmware_bridge.sources import i2c
 from firmware_bridge.wearer import Wearer
 

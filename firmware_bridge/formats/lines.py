@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from math import isfinite
 
-from firmware_bridge.readings import Broken, Pieces, Reading
+from firmware_bridge.formats.readings import Broken, Pieces, Reading
 
 AXES = ("ax", "ay", "az", "gx", "gy", "gz")
 TIME = "t_us"

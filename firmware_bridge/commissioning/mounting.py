@@ -24,8 +24,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_bridge.calibration import Calibration
 from firmware_bridge.chip import Chip, Pending
+from firmware_bridge.commissioning.calibration import Calibration
 
 NAMES = "xyz"
 

@@ -30,7 +30,7 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 
-from firmware_bridge.payload import Floats, Lost, PayloadError, Stretch
+from firmware_bridge.rows.payload import Floats, Lost, PayloadError, Stretch
 
 VERSION = 1
 MAGIC = b"bI"

@@ -6,7 +6,7 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_bridge.grid import STEER_MOST
+from firmware_bridge.rows.grid import STEER_MOST
 
 MEMORY_S = 60.0  # at 100 ppm the least late of so long is 6 ms old news
 SETTLE_S = 2.0  # of listening to a new sender, until one of its batches was hardly late

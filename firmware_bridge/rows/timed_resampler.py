@@ -10,7 +10,7 @@ from math import ceil, floor, isnan, nan
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_bridge.resample import Resampler
+from firmware_bridge.rows.resample import Resampler
 
 Floats = NDArray[np.float64]
 

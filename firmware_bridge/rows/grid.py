@@ -9,8 +9,8 @@ less than that while the next row is not where it should be. Places are steered,
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_bridge.rate import Rate
-from firmware_bridge.resample import Resampler
+from firmware_bridge.rows.rate import Rate
+from firmware_bridge.rows.resample import Resampler
 from firmware_bridge.source import Chunk
 
 STEER_S = 5.0  # a row in the wrong place is led back with this time constant

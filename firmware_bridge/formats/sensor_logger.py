@@ -28,8 +28,8 @@ import msgspec
 import numpy as np
 
 from firmware_bridge.chip import STANDARD_GRAVITY
-from firmware_bridge.merge import Merge
-from firmware_bridge.payload import Floats, Lost, PayloadError, Stretch
+from firmware_bridge.rows.merge import Merge
+from firmware_bridge.rows.payload import Floats, Lost, PayloadError, Stretch
 
 TOTAL, LINEAR, GRAVITY = "totalacceleration", "accelerometer", "gravity"
 UNCALIBRATED, GYRO = "accelerometeruncalibrated", "gyroscope"

@@ -20,7 +20,7 @@ import struct
 from binascii import crc_hqx
 from math import isfinite
 
-from firmware_bridge.readings import Broken, Pieces, Reading
+from firmware_bridge.formats.readings import Broken, Pieces, Reading
 
 VERSION = 1
 HEAD = struct.Struct("<BHI")  # version, sequence, time_us

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from firmware_bridge.chip import STANDARD_GRAVITY
 from firmware_bridge.clock import Clock
-from firmware_bridge.frames import FrameDecoder
-from firmware_bridge.lines import Layout, LineDecoder
-from firmware_bridge.readings import Broken, Decoder, Reading
+from firmware_bridge.formats.frames import FrameDecoder
+from firmware_bridge.formats.lines import Layout, LineDecoder
+from firmware_bridge.formats.readings import Broken, Decoder, Reading
+from firmware_bridge.formats.tty import Tty
 from firmware_bridge.source import SourceError
-from firmware_bridge.tty import Tty
 
 log = logging.getLogger(__name__)
 

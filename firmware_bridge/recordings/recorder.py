@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from firmware_bridge.csv_file import CsvWriter
+from firmware_bridge.recordings.csv_file import CsvWriter
 from firmware_bridge.source import Source
 
 

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 
 from firmware_bridge.chip import STANDARD_GRAVITY
 from firmware_bridge.clock import Clock
-from firmware_bridge.grid import FULL_SCALE
-from firmware_bridge.payload import Stretch
-from firmware_bridge.sender_clock import SenderClock
+from firmware_bridge.rows.grid import FULL_SCALE
+from firmware_bridge.rows.payload import Stretch
+from firmware_bridge.rows.sender_clock import SenderClock
+from firmware_bridge.rows.timed_resampler import TimedResampler
 from firmware_bridge.source import Chunk, Health
-from firmware_bridge.timed_resampler import TimedResampler
 
 log = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firmware_bridge.bus import Bus
-from firmware_bridge.calibration import Poses, still
 from firmware_bridge.chip import Chip
 from firmware_bridge.clock import Clock
+from firmware_bridge.commissioning.calibration import Poses, still
 from firmware_bridge.sources.i2c import Source
 
 STANDARD_MODE_HZ = 100_000  # of the bus, unless config.txt says otherwise

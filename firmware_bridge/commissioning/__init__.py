@@ -1,0 +1,1 @@
+"""Before a sensor is trusted: found, checked, calibrated, mounted."""

@@ -1,0 +1,1 @@
+"""Recordings in files; the contract is `firmware_bridge.recording`."""
