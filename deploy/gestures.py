@@ -12,6 +12,7 @@ label/undo   (anything)                                      take back the last
 
 import math
 import unicodedata
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -69,11 +70,12 @@ class _Json(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def parse(
-    topic: str, payload: bytes, now_us: int, wall_offset_us: int
+    topic: str, payload: bytes, now_us: int, at_wall: Callable[[int], int]
 ) -> tuple[Gesture, str | None]:
     """Read a command that arrived at `now_us`; returns the gesture and its transaction.
 
-    Raises RefusedError.
+    `at_wall` gives the journal time at which our wall clock showed so many microseconds since
+    1970. Raises RefusedError.
     """
     if topic not in ("label/set", "label/undo"):
         raise RefusedError(f"nothing listens on {topic}: use label/set or label/undo")
@@ -99,12 +101,12 @@ def parse(
     if topic == "label/undo":
         return Undo(), command.transaction if text[:1] == "{" else None
     try:
-        return _gesture(command, now_us, wall_offset_us), command.transaction
+        return _gesture(command, now_us, at_wall), command.transaction
     except RefusedError as error:
         raise RefusedError(str(error), command.transaction) from error
 
 
-def _gesture(command: _Json, now_us: int, wall_offset_us: int) -> Gesture:
+def _gesture(command: _Json, now_us: int, at_wall: Callable[[int], int]) -> Gesture:
     spans = [
         command.last_s is not None,
         command.start_age_ms is not None or command.end_age_ms is not None,
@@ -115,6 +117,8 @@ def _gesture(command: _Json, now_us: int, wall_offset_us: int) -> Gesture:
     # An empty payload is a stop, an empty name in JSON a mistake.
     stop = command.activity is None or command.activity.casefold() in ("stop", NOT_LABELLING)
     if stop and command.last_s is None and command.start_age_ms is None and command.start is None:
+        if command.end is not None:
+            return Stop(min(_journal_us(command.end, now_us, at_wall), now_us))
         return Stop(_ago(now_us, (command.end_age_ms or 0) / 1e3, "end_age_ms"))
     activity = checked_name(command.activity or "")
     if command.last_s is not None:
@@ -124,7 +128,7 @@ def _gesture(command: _Json, now_us: int, wall_offset_us: int) -> Gesture:
     if command.start is not None or command.end is not None:
         if command.start is None or command.end is None:
             raise RefusedError("a stretch needs both start and end")
-        start, end = (_journal_us(t, wall_offset_us) for t in (command.start, command.end))
+        start, end = (_journal_us(t, now_us, at_wall) for t in (command.start, command.end))
         return _span(activity, start, min(end, now_us))
     start = _ago(now_us, (command.start_age_ms or 0) / 1e3, "start_age_ms")
     if command.end_age_ms is None:
@@ -140,10 +144,16 @@ def _ago(now_us: int, seconds: float, field: str) -> int:
     return now_us - round(seconds * 1e6)
 
 
-def _journal_us(moment: datetime, wall_offset_us: int) -> int:
+def _journal_us(moment: datetime, now_us: int, at_wall: Callable[[int], int]) -> int:
     if moment.tzinfo is None:
         raise RefusedError(f"{moment.isoformat()} has no time zone: write it with a Z, in UTC")
-    return round((moment.astimezone(UTC).timestamp()) * 1e6) - wall_offset_us
+    try:
+        at_us = at_wall(round(moment.astimezone(UTC).timestamp() * 1e6))
+    except OverflowError as error:  # a zone moves it out of the years 1 to 9999
+        raise RefusedError(f"{moment.isoformat()} is no moment of ours") from error
+    if abs(now_us - at_us) > MAX_AGE_S * 1e6:
+        raise RefusedError(f"{moment.isoformat()} is more than a year away from now")
+    return at_us
 
 
 def _span(activity: str, start_us: int, end_us: int) -> Span:

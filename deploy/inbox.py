@@ -30,7 +30,11 @@ class Ended:
 
 
 class Inbox:
-    """Two bounded queues under one lock; commands go first, since a person waits for them."""
+    """Two bounded queues under one lock, served in turn.
+
+    A command goes before the rows that wait, since a person waits for it; the next one after some
+    rows, since a flood of commands must not make a sensor lose its own.
+    """
 
     def __init__(self, *, wait: bool) -> None:
         """`wait`: a full queue holds the reader up (a recording) instead of losing rows."""
@@ -39,6 +43,7 @@ class Inbox:
         self._chunks: deque[Chunk | Ended] = deque()
         self._commands: deque[Command] = deque()
         self._closed = False
+        self._rows_next = False
 
     def put_chunk(self, chunk: Chunk | Ended) -> bool:
         """Hand over rows; False when there was no room for them. Once closed, nobody misses any."""
@@ -63,12 +68,14 @@ class Inbox:
             return True
 
     def get(self, timeout_s: float) -> Chunk | Command | Ended | None:
-        """Take the next command, else the next rows, else None after `timeout_s`."""
+        """Take a command or rows; None when `timeout_s` has passed without either."""
         with self._ready:
             self._ready.wait_for(lambda: self._commands or self._chunks, timeout_s)
-            if self._commands:
+            if self._commands and not (self._chunks and self._rows_next):
+                self._rows_next = True
                 return self._commands.popleft()
             if self._chunks:
+                self._rows_next = False
                 chunk = self._chunks.popleft()
                 self._ready.notify_all()
                 return chunk

@@ -39,6 +39,8 @@ class Labelling:
         self._recognizer = recognizer
         self._limit_us = limit_us
         self._windows_before = 0  # of the activity being taught, when its stretch began
+        # What the press for the one being taught has ended, and its own count before.
+        self._before: tuple[Annotation, int] | None = None
 
     @property
     def teaching(self) -> Annotation | None:
@@ -50,7 +52,11 @@ class Labelling:
         said = self.teaching
         if said is None:
             return 0
-        return self._recognizer.activities.get(said.activity, 0) - self._windows_before
+        return self._learnt_of(said)
+
+    def _learnt_of(self, said: Annotation) -> int:
+        # Less than none where an earlier stretch of it was corrected meanwhile.
+        return max(self._recognizer.activities.get(said.activity, 0) - self._windows_before, 0)
 
     def resume(self) -> Annotation | None:
         """End what a crash or a power cut left open, where its recording ends; returns it."""
@@ -95,8 +101,10 @@ class Labelling:
         at_us = start.at_us
         if at_us < now_us and not self._journal.recorded(at_us, now_us):
             raise RefusedError(f"nothing was recorded in the last {(now_us - at_us) / 1e6:.1f} s")
+        self._before = None
         if (open_ := self.teaching) is not None:
-            self._stop(open_, at_us)
+            end_us = self._stop(open_, at_us).end_us
+            self._before = open_._replace(end_us=end_us), self._windows_before
         self._windows_before = self._recognizer.activities.get(activity, 0)
         said = self._journal.annotate(activity, at_us, None, origin)
         self._teacher.follow()
@@ -106,8 +114,7 @@ class Labelling:
         end_us = max(at_us, said.start_us)  # a stop dated before its start ends it there
         self._journal.finish(said, end_us)
         self._teacher.follow()
-        windows = self._recognizer.activities.get(said.activity, 0) - self._windows_before
-        return Done("stopped", said.activity, max(windows, 0), said.start_us, end_us)
+        return Done("stopped", said.activity, self._learnt_of(said), said.start_us, end_us)
 
     def _span(self, span: Span, origin: str) -> Done:
         activity = self._known_spelling(span.activity)
@@ -124,10 +131,17 @@ class Labelling:
         return Done("taught", activity, self._teacher.follow(), span.start_us, span.end_us)
 
     def _undo(self) -> Done:
+        """Take back what was said last; a press that is still down gives back the one it ended."""
         said = max(self._journal.annotations, default=None)  # by id: the newest
         if said is None:
             raise RefusedError("nothing was taught that could be undone")
         self._journal.retract(said)
+        if said.end_us is None and self._before is not None:
+            again, self._windows_before = self._before
+            if again in self._journal.annotations:
+                self._journal.finish(again, None)
+                log.info("teaching %r goes on", again.activity)
+        self._before = None
         return Done("undone", said.activity, self._teacher.follow(), said.start_us, said.end_us)
 
     def _known_spelling(self, activity: str) -> str:

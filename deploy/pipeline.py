@@ -6,7 +6,9 @@ a command from an output ------+-> labelling -> journal -> lessons
 """
 
 import logging
+import sqlite3
 import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from importlib.metadata import version
 
@@ -41,7 +43,8 @@ log = logging.getLogger(__name__)
 WAIT_S = 0.2  # how soon the loop notices that it is to end
 FLUSH_US = 10_000_000  # rows that nothing covers are written this often: an SD card wears
 PRUNE_US = 600_000_000
-SILENCE_US = 15_000_000  # without a window: longer than the longest usual hop
+REMEMBERED = 50  # answers, for a command that comes twice
+SILENCE_US = 15_000_000  # without a window, or three hops where those are longer
 NOTHING = Prediction(activity=None, confidence=0.0, novelty=1.0, probabilities={})
 
 
@@ -76,6 +79,9 @@ class Pipeline:
         self._happening = Happening(journal, heartbeat_us=round(settings.heartbeat_s * 1e6))
         self._seen_us = 0  # end of the last window; 0: none, or so long ago that it was told
         self._refused: str | None = None
+        self._known: set[str] = set()  # activities that were named in the last info
+        self._answered: OrderedDict[str, Response] = OrderedDict()  # by transaction
+        self._dropped = 0
 
     def run(self, stop: threading.Event, *, stay: bool = False) -> None:
         """Run until `stop` is set or the source ends; `stay`: then still obey commands.
@@ -83,12 +89,14 @@ class Pipeline:
         Raises what ended the source, when it was not its natural end.
         """
         self._labelling.resume()
-        self._timeline = Timeline(self._source, self._journal.end_us)
+        self._timeline = Timeline(self._source, self._journal.horizon_us)
+        self._note_wall()
         for output in self._outputs:
             output.start(self._command)
         self._end_activity()  # what a crash left without an end
         self._send_info()
         self._send_label()
+        self._see_nothing()  # what the broker still retains is of another day
         reader = Reader(self._source, self._inbox)
         reader.start()
         monitor = Monitor(self._source)
@@ -115,6 +123,7 @@ class Pipeline:
             reader.join(timeout=5)
             self._end_activity()
             self._journal.flush(durable=True)
+            self._labelling.tick()  # what is learnt is all of what is stored, also at the end
 
     # -- rows in ---------------------------------------------------------------------------------
 
@@ -139,11 +148,11 @@ class Pipeline:
         if self._labelling.teaching is not None:
             self._journal.flush(durable=True)
         ended = self._labelling.tick()
+        if ended is not None or set(self._recognizer.activities) != self._known:
+            self._send_info()  # an activity is named here before it is used
         prediction = self._recognizer.observe(rows.samples)
         start_us, end_us = (self._timeline.journal_us(t) for t in (rows.start_s, rows.end_s))
         offset_us = self._timeline.wall_offset_us()
-        if ended is not None:
-            self._send_info()
         if ended is not None or self._labelling.teaching is not None:
             self._send_label()
         self._send(
@@ -163,21 +172,24 @@ class Pipeline:
 
     def _mind_silence(self) -> None:
         """What a sensor does not see any more is not going on for all we know."""
-        if self._source.live and self._seen_us:
-            silent_us = self._now_us() - self._seen_us
-            if silent_us > SILENCE_US:
-                offset_us = self._timeline.wall_offset_us()
-                for message in self._happening.follow(
-                    NOTHING, self._seen_us, self._seen_us, offset_us
-                ):
-                    self._send(message)
-                self._seen_us = 0
+        hop_us = round(self._settings.window.hop_s * 1e6)
+        patience_us = max(SILENCE_US, 3 * hop_us)
+        if self._source.live and self._seen_us and self._now_us() - self._seen_us > patience_us:
+            self._see_nothing()
+
+    def _see_nothing(self) -> None:
+        at_us = self._seen_us or self._now_us()
+        self._seen_us = 0
+        offset_us = self._timeline.wall_offset_us()
+        for message in self._happening.follow(NOTHING, at_us, at_us, offset_us):
+            self._send(message)
 
     def _keep(self) -> None:
         """Write rows now and then, and drop those that are too old."""
         now_us = self._journal.end_us
         if now_us - self._flushed_us >= FLUSH_US:
             self._journal.flush()
+            self._note_wall()
             self._flushed_us = now_us
         if now_us - self._pruned_us >= PRUNE_US:
             self._journal.prune(now_us - round(self._settings.journal.retain_hours * 3600e6))
@@ -187,8 +199,12 @@ class Pipeline:
 
     def _command(self, topic: str, payload: bytes) -> None:
         """Any thread: put a command into the inbox with the moment of its arrival."""
-        if not self._inbox.put_command(Command(topic, payload, self._source.now_s())):
-            log.warning("a command was dropped: too many are waiting")
+        if self._inbox.put_command(Command(topic, payload, self._source.now_s())):
+            self._dropped = 0
+        else:
+            self._dropped += 1
+            if self._dropped == 1:
+                log.warning("too many commands are waiting: they are dropped")
 
     def _now_us(self) -> int:
         """What a person means by now: of a recording, the row that was last looked at."""
@@ -200,23 +216,45 @@ class Pipeline:
         now_us = self._now_us()
         if self._source.live:
             now_us = self._timeline.journal_us(command.at_s)
-        transaction = None
-        try:
-            gesture, transaction = parse(
-                command.topic, command.payload, now_us, self._timeline.wall_offset_us()
-            )
-            done = self._labelling.handle(gesture, now_us, "mqtt")
-        except RefusedError as error:
-            self._refused = str(error)
-            log.info("refused: %s", error)
-            transaction = error.transaction or transaction
-            response = Response(status="error", data={}, error=str(error), transaction=transaction)
-        else:
-            self._refused = None
-            response = Response(status="ok", data=self._told(done), transaction=transaction)
+        response = self._answer(command, now_us)
+        self._refused = response.error
+        if response.status == "ok":
             self._send_info()
         self._send(response)
         self._send_label()
+
+    def _answer(self, command: Command, now_us: int) -> Response:
+        """Do what the command says. Whatever it is, it is answered, and the line goes on."""
+        transaction: str | None = None
+        try:
+            gesture, transaction = parse(
+                command.topic, command.payload, now_us, self._journal.at_wall
+            )
+            if transaction is not None and transaction in self._answered:
+                return self._answered[transaction]  # a broker may deliver twice
+            done = self._labelling.handle(gesture, now_us, "mqtt")
+            response = Response(status="ok", data=self._told(done), transaction=transaction)
+        except RefusedError as error:
+            log.info("refused: %s", error)
+            return Response(
+                status="error",
+                data={},
+                error=str(error),
+                transaction=error.transaction or transaction,
+            )
+        except sqlite3.OperationalError as error:
+            log.warning("a command was not kept: %s", error)
+            return Response(
+                status="error",
+                data={},
+                error=f"not kept, the journal cannot be written ({error}): make room on the disk",
+                transaction=transaction,
+            )
+        if transaction is not None:
+            self._answered[transaction] = response
+            if len(self._answered) > REMEMBERED:
+                self._answered.popitem(last=False)
+        return response
 
     def _told(self, done: Done) -> dict[str, str | int | float | None]:
         offset_us = self._timeline.wall_offset_us()
@@ -233,6 +271,9 @@ class Pipeline:
     def _send(self, message: Message) -> None:
         for output in self._outputs:
             output.send(message)
+
+    def _note_wall(self) -> None:
+        self._journal.note_wall(self._now_us(), self._timeline.wall_offset_us())
 
     def _end_activity(self) -> None:
         for message in self._happening.end(self._journal.end_us):
@@ -253,6 +294,7 @@ class Pipeline:
 
     def _send_info(self) -> None:
         recognizer, settings = self._recognizer, self._settings
+        self._known = set(recognizer.activities)
         self._send(
             Info(
                 version=version("budge"),

@@ -64,7 +64,9 @@ def open_recognizer(
     hop = round(settings.window.hop_s * settings.window.rate_hz)
     guard_us = round(settings.labelling.guard_s * 1e6)
     kept = journal.recall("snapshot")
-    if kept is not None and journal.recall("snapshot of") == _identity(settings, journal):
+    if kept is not None and journal.recall("snapshot of") == _identity(
+        settings, journal, n_channels
+    ):
         try:
             recognizer = Recognizer.load(BytesIO(kept))
         except ModelFileError as error:
@@ -75,6 +77,15 @@ def open_recognizer(
     if journal.annotations:
         windows = teacher.rebuild()
         log.info("learnt %d windows anew from the journal", windows)
+    unusable_s = journal.unusable_s(rate_hz=settings.window.rate_hz, channels=n_channels)
+    if unusable_s:
+        log.warning(
+            "%.0f s of what was taught rest: they were recorded with another rate or number of"
+            " channels than %g Hz and %d, and count again when those come back",
+            unusable_s,
+            settings.window.rate_hz,
+            n_channels,
+        )
     return recognizer, teacher
 
 
@@ -85,14 +96,16 @@ def keep_snapshot(settings: Settings, journal: Journal, recognizer: Recognizer) 
     # One after the other and the name last: a cut in between leaves a name that does not fit.
     journal.remember("snapshot of", b"")
     journal.remember("snapshot", file.getvalue())
-    journal.remember("snapshot of", _identity(settings, journal))
+    journal.remember("snapshot of", _identity(settings, journal, recognizer.n_channels))
 
 
-def _identity(settings: Settings, journal: Journal) -> bytes:
-    """Name what a model follows from: the annotations, and how they are cut into windows."""
+def _identity(settings: Settings, journal: Journal, n_channels: int) -> bytes:
+    """Name what a model follows from: annotations and rows, and how they are cut into windows."""
     return json.dumps(
         [
             journal.revision,
+            journal.end_us,
+            n_channels,
             settings.window.rate_hz,
             settings.window.length_s,
             settings.window.hop_s,

@@ -13,10 +13,11 @@ from firmware_bridge.source import Source
 class Timeline:
     """Made once a process, after the journal is open and before the first row."""
 
-    def __init__(self, source: Source, journal_end_us: int) -> None:
+    def __init__(self, source: Source, horizon_us: int) -> None:
+        """`horizon_us`: what nothing in the journal reaches beyond, neither row nor annotation."""
         self._source = source
-        # One second after whatever is already known, so that no annotation reaches across.
-        self.start_us = max(time.time_ns() // 1000, journal_end_us + 1_000_000)
+        # A second after it, so that what was said before is never said of what comes now.
+        self.start_us = max(time.time_ns() // 1000, horizon_us + 1_000_000)
         self._zero_us = self.start_us - round(source.now_s() * 1e6)
 
     def journal_us(self, source_s: float) -> int:

@@ -12,7 +12,7 @@ batches without waiting for the disk, since an SD card wears, and with the wait 
 told so: what an annotation covers must not be lost.
 """
 
-import sqlite3
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,42 +22,13 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-APPLICATION_ID = 0x62756467  # "budg": tells our file from a stranger's
-SCHEMA_VERSION = 1
+from learner.journal_file import JournalError, open_database
+
 SECOND_US = 1_000_000
 BLOB_ROWS = 1024  # at most this many rows in one blob: bounds what a look-up must search
+WALL_MOVED_US = 250_000  # less is the drift that NTP takes away
 SAME_RATE = 0.005  # a recording's measured rate is as good as the grid's if it differs less
 BLOCK_WINDOWS = 256  # windows fetched at once: bounds the memory of a long stretch
-
-SCHEMA = """
-CREATE TABLE run (
-    id INTEGER PRIMARY KEY,
-    start_us INTEGER NOT NULL,      -- of row 0
-    rate_hz REAL NOT NULL,
-    scale BLOB NOT NULL,            -- float32 little-endian, one a channel: counts to SI
-    cause TEXT NOT NULL             -- why it began: "start", "fifo overrun"
-) STRICT;
-CREATE TABLE rows (
-    run INTEGER NOT NULL REFERENCES run (id),
-    first INTEGER NOT NULL,         -- which row of the run the blob begins with
-    n INTEGER NOT NULL,
-    counts BLOB NOT NULL,           -- int16 little-endian, (n, channels)
-    PRIMARY KEY (run, first)
-) STRICT;
-CREATE TABLE annotation (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    activity TEXT NOT NULL,
-    start_us INTEGER NOT NULL,
-    end_us INTEGER,                 -- NULL while it is being taught
-    origin TEXT NOT NULL,           -- who said it: "mqtt", "page", "wearer"
-    retracted INTEGER NOT NULL DEFAULT 0
-) STRICT;
-CREATE TABLE state (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
-"""
-
-
-class JournalError(RuntimeError):
-    """The file is not a journal this version can use; the sentence says what to do."""
 
 
 class Annotation(NamedTuple):
@@ -105,24 +76,16 @@ class Journal:
     def __init__(self, path: Path) -> None:
         """Open or make the journal. Raises JournalError on a file that is something else."""
         self._path = path
-        self._db = sqlite3.connect(path, isolation_level=None)
-        try:
-            self._open()
-        except sqlite3.DatabaseError as error:
-            self._db.close()
-            raise JournalError(
-                f"{path} is not a budge journal ({error}): move it away and start again"
-            ) from error
-        except JournalError:
-            self._db.close()
-            raise
-        self._annotations = [
-            Annotation(*row)
-            for row in self._db.execute(
-                "SELECT id, activity, start_us, end_us, origin FROM annotation"
-                " WHERE NOT retracted ORDER BY id"
+        self._db = open_database(path)
+        self._know(
+            tuple(
+                Annotation(*row)
+                for row in self._db.execute(
+                    "SELECT id, activity, start_us, end_us, origin FROM annotation"
+                    " WHERE NOT retracted ORDER BY id"
+                )
             )
-        ]
+        )
         self._runs = [
             _Run(id_, start_us, rate_hz, np.frombuffer(scale, "<f4").astype(np.float32), rows or 0)
             for id_, start_us, rate_hz, scale, rows in self._db.execute(
@@ -130,31 +93,12 @@ class Journal:
                 " (SELECT max(first + n) FROM rows WHERE run = run.id) FROM run ORDER BY id"
             )
         ]
+        self._wall: list[tuple[int, int]] = self._db.execute(
+            "SELECT from_us, offset_us FROM wall ORDER BY from_us"
+        ).fetchall()
+        self._pruned_us = 0  # older rows than this were looked at already
         self._waiting: list[NDArray[np.int16]] = []  # rows of the last run, not yet in the file
         self._waiting_rows = 0
-
-    def _open(self) -> None:
-        application_id = self._db.execute("PRAGMA application_id").fetchone()[0]
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        empty = self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0
-        if empty:
-            self._db.execute("PRAGMA journal_mode = WAL")
-            with self._transaction(durable=True):
-                for statement in SCHEMA.split(";\n"):
-                    self._db.execute(statement)
-                self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        elif application_id != APPLICATION_ID:
-            raise JournalError(
-                f"{self._path} is a database of another program"
-                f" (application id 0x{application_id:08x}, expected 0x{APPLICATION_ID:08x}):"
-                " name another state folder"
-            )
-        elif version != SCHEMA_VERSION:
-            raise JournalError(
-                f"{self._path} has schema version {version}, this budge reads {SCHEMA_VERSION}:"
-                " install the budge that wrote it, or a newer one"
-            )
 
     @contextmanager
     def _transaction(self, *, durable: bool) -> Iterator[None]:
@@ -166,10 +110,11 @@ class Journal:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._db.execute("COMMIT")  # on a full disk it is this that fails
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
 
     # -- what the sensor saw ---------------------------------------------------------------------
 
@@ -177,6 +122,11 @@ class Journal:
     def end_us(self) -> int:
         """Journal time one row past the last one known; 0 in a new journal."""
         return self._runs[-1].end_us if self._runs else 0
+
+    @property
+    def horizon_us(self) -> int:
+        """Journal time that nothing known reaches beyond, neither a row nor an annotation."""
+        return max(self.end_us, self.said_until_us)
 
     def begin_run(
         self, start_us: int, rate_hz: float, scale: NDArray[np.float32], cause: str
@@ -229,9 +179,14 @@ class Journal:
                 "SELECT 1 FROM rows WHERE run = ? AND first + n > ? AND first < ? LIMIT 1",
                 (run.id, run.row_at(start_us), run.row_at(end_us)),
             ).fetchone()
-            for run in self._runs
-            if run.start_us < end_us and run.end_us > start_us
+            for run in self._runs_between(start_us, end_us)
         )
+
+    def _runs_between(self, start_us: int, end_us: int) -> list[_Run]:
+        """Return the runs that overlap start … end."""
+        low = bisect_right(self._runs, start_us, key=lambda run: run.end_us)
+        high = bisect_left(self._runs, end_us, key=lambda run: run.start_us)
+        return self._runs[low:high]
 
     def windows(
         self, start_us: int, end_us: int, *, length: int, hop: int, rate_hz: float, channels: int
@@ -242,9 +197,7 @@ class Journal:
         are no longer kept. Flushes first, so that a window seen is a window stored.
         """
         self.flush()
-        for run in self._runs:
-            if run.start_us >= end_us or run.end_us <= start_us:
-                continue
+        for run in self._runs_between(start_us, end_us):
             another_rate = abs(run.rate_hz / rate_hz - 1) > SAME_RATE
             if another_rate or len(run.scale) != channels:
                 continue
@@ -261,6 +214,30 @@ class Journal:
                     if inside and kept[at : at + length].all():
                         samples = rows[at : at + length].astype(np.float32) * run.scale
                         yield StoredWindow(run.id, index, first_us, past_us, samples)
+
+    def unusable_s(self, *, rate_hz: float, channels: int) -> float:
+        """Seconds of annotated rows that `windows` passes over, being of another rate or sensor."""
+        return (
+            sum(
+                min(run.end_us, end_us) - max(run.start_us, start_us)
+                for start_us, end_us in self._covered()
+                for run in self._runs_between(start_us, end_us)
+                if abs(run.rate_hz / rate_hz - 1) > SAME_RATE or len(run.scale) != channels
+            )
+            / SECOND_US
+        )
+
+    def _covered(self) -> list[tuple[int, int]]:
+        """Return what annotations cover, as disjoint stretches in order."""
+        covered: list[tuple[int, int]] = []
+        for start, end in sorted(
+            (a.start_us, self.end_us if a.end_us is None else a.end_us) for a in self._annotations
+        ):
+            if covered and start <= covered[-1][1]:
+                covered[-1] = covered[-1][0], max(covered[-1][1], end)
+            else:
+                covered.append((start, end))
+        return covered
 
     def _rows(
         self, run: _Run, first: int, past: int
@@ -281,38 +258,53 @@ class Journal:
 
     def prune(self, before_us: int) -> None:
         """Drop rows older than `before_us` that no annotation covers."""
-        covered = [
-            (a.start_us, self.end_us if a.end_us is None else a.end_us) for a in self._annotations
-        ]
+        covered = self._covered()
+        drop = []
+        for run in self._runs_between(self._pruned_us, before_us):
+            for first, n in self._db.execute(
+                "SELECT first, n FROM rows WHERE run = ? AND first + n > ?",
+                (run.id, run.row_at(self._pruned_us)),
+            ):
+                start_us, end_us = run.at_us(first), run.at_us(first + n)
+                next_one = bisect_right(covered, start_us, key=lambda stretch: stretch[1])
+                kept = next_one < len(covered) and covered[next_one][0] < end_us
+                if end_us <= before_us and not kept:
+                    drop.append((run.id, first))
         with self._transaction(durable=False):
-            for run in self._runs:
-                if run.start_us >= before_us:
-                    break
-                found = self._db.execute(
-                    "SELECT first, n FROM rows WHERE run = ?", (run.id,)
-                ).fetchall()
-                drop = [
-                    (run.id, first)
-                    for first, n in found
-                    if run.at_us(first + n) <= before_us
-                    and not any(
-                        start < run.at_us(first + n) and run.at_us(first) < end
-                        for start, end in covered
-                    )
-                ]
-                self._db.executemany("DELETE FROM rows WHERE run = ? AND first = ?", drop)
+            self._db.executemany("DELETE FROM rows WHERE run = ? AND first = ?", drop)
+        self._pruned_us = max(self._pruned_us, before_us)
+
+    # -- the wall clock --------------------------------------------------------------------------
+
+    def note_wall(self, at_us: int, offset_us: int) -> None:
+        """Note that from `at_us` on the wall clock is `offset_us` ahead, if that is news."""
+        if self._wall and abs(self._wall[-1][1] - offset_us) <= WALL_MOVED_US:
+            return
+        with self._transaction(durable=False):
+            self._db.execute("INSERT OR REPLACE INTO wall VALUES (?, ?)", (at_us, offset_us))
+        self._wall.append((at_us, offset_us))
+
+    def at_wall(self, wall_us: int) -> int:
+        """Return the journal time at which the wall clock showed this; the latest, if twice."""
+        until_us = None
+        for from_us, offset_us in reversed(self._wall):
+            at_us = wall_us - offset_us
+            if from_us <= at_us and (until_us is None or at_us < until_us):
+                return at_us
+            until_us = from_us
+        return wall_us - (self._wall[0][1] if self._wall else 0)
 
     # -- what the user said ----------------------------------------------------------------------
 
     @property
     def annotations(self) -> tuple[Annotation, ...]:
         """All that was said and not taken back, in the order it was committed."""
-        return tuple(self._annotations)
+        return self._annotations
 
     @property
     def open_annotation(self) -> Annotation | None:
         """What is being taught now."""
-        return next((a for a in reversed(self._annotations) if a.end_us is None), None)
+        return self._being_taught
 
     def annotate(self, activity: str, start_us: int, end_us: int | None, origin: str) -> Annotation:
         """Say what was done. On the disk when this returns, with the rows up to now."""
@@ -326,17 +318,17 @@ class Journal:
         if cursor.lastrowid is None:
             raise JournalError(f"{self._path} took no annotation")
         said = Annotation(cursor.lastrowid, activity, start_us, end_us, origin)
-        self._annotations.append(said)
+        self._know((*self._annotations, said))
         return said
 
-    def finish(self, said: Annotation, end_us: int) -> Annotation:
-        """Give an open annotation its end."""
+    def finish(self, said: Annotation, end_us: int | None) -> Annotation:
+        """Give an open annotation its end; None opens it again."""
         self.flush()
         with self._transaction(durable=True):
             self._db.execute("UPDATE annotation SET end_us = ? WHERE id = ?", (end_us, said.id))
             self._revise()
         finished = said._replace(end_us=end_us)
-        self._annotations[self._annotations.index(said)] = finished
+        self._know(tuple(finished if a == said else a for a in self._annotations))
         return finished
 
     def retract(self, said: Annotation) -> None:
@@ -344,7 +336,14 @@ class Journal:
         with self._transaction(durable=True):
             self._db.execute("UPDATE annotation SET retracted = 1 WHERE id = ?", (said.id,))
             self._revise()
-        self._annotations.remove(said)
+        self._know(tuple(a for a in self._annotations if a != said))
+        self._pruned_us = min(self._pruned_us, said.start_us)  # its rows may go now
+
+    def _know(self, annotations: tuple[Annotation, ...]) -> None:
+        self._annotations = annotations
+        self._being_taught = next((a for a in reversed(annotations) if a.end_us is None), None)
+        # The last end of what was said; rows that come later may still lie before it.
+        self.said_until_us = max((a.end_us or 0 for a in annotations), default=0)
 
     # -- small things to remember ----------------------------------------------------------------
 

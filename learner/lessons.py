@@ -98,9 +98,9 @@ class Teacher:
 
         # What changed, and the new rows where something said reaches them: an open annotation
         # grows, and a closed one may have ended before its last rows came.
-        changed = set(before) ^ set(after)
+        changed = set() if before is after else set(before) ^ set(after)
         spans = [(a.start_us, after_us if a.end_us is None else a.end_us) for a in changed]
-        if any(a.end_us is None or a.end_us > before_us for a in after):
+        if self._journal.open_annotation is not None or self._journal.said_until_us > before_us:
             spans.append((before_us, after_us))
         if not spans:
             return 0

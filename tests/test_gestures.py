@@ -11,7 +11,7 @@ S = 1_000_000
 
 def read(payload: bytes | str, topic: str = "label/set") -> Gesture:
     data = payload.encode() if isinstance(payload, str) else payload
-    return parse(topic, data, NOW, OFFSET)[0]
+    return parse(topic, data, NOW, lambda wall_us: wall_us - OFFSET)[0]
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,7 @@ def read(payload: bytes | str, topic: str = "label/set") -> Gesture:
         ('{"activity":"walking","last_s":30}', Span("walking", NOW - 30 * S, NOW)),
         ('{"activity":"walking","start_age_ms":9000}', Start("walking", NOW - 9 * S)),
         ('{"end_age_ms":2500}', Stop(NOW - 2_500_000)),
+        ('{"end":"2025-11-24T16:00:00Z"}', Stop(NOW - OFFSET)),
         (
             '{"activity":"walking","start_age_ms":90000,"end_age_ms":30000}',
             Span("walking", NOW - 90 * S, NOW - 30 * S),
@@ -45,9 +46,9 @@ def test_a_payload_means(payload: str, meaning: Gesture) -> None:
 
 
 def test_anything_on_undo_is_an_undo_and_keeps_its_transaction() -> None:
-    assert parse("label/undo", b"", NOW, 0) == (Undo(), None)
-    assert parse("label/undo", b"PRESS", NOW, 0) == (Undo(), None)
-    assert parse("label/undo", b'{"transaction":"x7"}', NOW, 0) == (Undo(), "x7")
+    assert parse("label/undo", b"", NOW, int) == (Undo(), None)
+    assert parse("label/undo", b"PRESS", NOW, int) == (Undo(), None)
+    assert parse("label/undo", b'{"transaction":"x7"}', NOW, int) == (Undo(), "x7")
 
 
 @pytest.mark.parametrize(
@@ -93,10 +94,20 @@ def test_anything_on_undo_is_an_undo_and_keeps_its_transaction() -> None:
             "no time zone",
         ),
         (
-            # All of it in the future: the end is cut to now, the start is after it.
             '{"activity":"walking","start":"2031-01-01T00:00:00Z","end":"2031-01-01T00:01:00Z"}',
+            "more than a year away",
+        ),
+        (
+            # All of it in the future: the end is cut to now, the start is after it.
+            '{"activity":"walking","start":"2025-12-01T00:00:00Z","end":"2025-12-01T00:01:00Z"}',
             "both in the past",
         ),
+        (
+            '{"activity":"a","start":"0001-01-01T00:00:00+12:00","end":"2025-11-24T15:00:00Z"}',
+            "no moment of ours",
+        ),
+        ('{"end":"9999-12-31T23:59:59-23:59"}', "no moment of ours"),
+        ('{"end":"0001-01-01T00:00:00Z"}', "more than a year away"),
     ],
 )
 def test_a_payload_is_refused_with_a_sentence(payload: bytes | str, sentence: str) -> None:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from firmware_bridge.source import Chunk
 from firmware_bridge.window import Window, Windower
-from learner.journal import BLOB_ROWS, Annotation, Journal, JournalError
+from learner.journal import BLOB_ROWS, Annotation, Journal
+from learner.journal_file import JournalError
 
 SCALE = np.array([0.0023, 0.0023, 0.0024], np.float32)
 S = 1_000_000
