@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from firmware_bridge.chip import Chip, FrameLossError, ImuFaultError, ImuNotFoundError
 from firmware_bridge.clock import Clock
 from firmware_bridge.rows.grid import Grid
+from firmware_bridge.rows.pace import Pace
 from firmware_bridge.rows.rate import Rate
 from firmware_bridge.rows.stuck import Stuck, StuckError
 from firmware_bridge.source import Chunk, Health
@@ -28,7 +29,6 @@ RESTART_AFTER = 3  # failures in a row
 BACK_OFF_S = (0.5, 30.0)  # between two starts: at first, and at most; it doubles
 SILENT_S = 0.5  # without a frame: a chip that lost its power, and its settings, for a moment
 RESTART_DOUBT = 0.02  # 1 sigma of the old rate after a start: it may be another chip
-GOLDEN = 0.618034  # its multiples spread evenly over one period, however many there are
 
 Truth = Callable[[float, float], str | None]
 
@@ -78,8 +78,6 @@ class Source:
         self._taken = 0  # frames read since the FIFO was last emptied
         self._asked_s = 0.0
         self._heard_s = 0.0
-        self._due_s = 0.0
-        self._drains = 0
         self._failures = 0  # in a row
         self._back_off_s = BACK_OFF_S[0]
         self._gaps = 0
@@ -119,7 +117,7 @@ class Source:
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield until closed. Only the first start raises; later the chip is waited for."""
-        self._due_s = self._clock.now_s()
+        self._pace = Pace(self._clock, self._drain_s, self._closed)
         try:
             self._chip.start()
         except OSError as error:  # the right chip is there, so this will pass
@@ -129,7 +127,7 @@ class Source:
             self._begin()
         try:
             while not self._closed.is_set():
-                self._wait()
+                self._pace.wait(1 / self._chip.rate_hz)
                 chunk = self._survive()
                 if chunk is not None:
                     yield chunk
@@ -137,18 +135,6 @@ class Source:
             if self._grid is not None:  # in a gap another chip may sit there: nothing is written
                 with contextlib.suppress(OSError):
                     self._chip.stop()
-
-    def _wait(self) -> None:
-        """Sleep to the next drain, in short pieces for `close`.
-
-        The moments are spread over one period of the chip. Were they a whole number of its
-        periods apart, the count would be rounded the same way each time and the line be off.
-        """
-        self._due_s = max(self._due_s + self._drain_s, self._clock.now_s())
-        self._drains += 1
-        due_s = self._due_s + (self._drains * GOLDEN) % 1.0 / self._chip.rate_hz
-        while not self._closed.is_set() and (left_s := due_s - self._clock.now_s()) > 0:
-            self._clock.sleep_s(min(left_s, self._drain_s))
 
     def _survive(self) -> Chunk | None:
         """Drain or, in a gap, mend: one attempt, whatever comes of it."""
@@ -237,6 +223,5 @@ class Source:
         if self._failures >= RESTART_AFTER:
             if not restarted:
                 log.warning("the IMU is started anew until it measures: %s", cause)
-            # The drain after this one waits so much longer.
-            self._due_s = self._clock.now_s() + self._back_off_s - self._drain_s
+            self._pace.put_off(self._back_off_s)
             self._back_off_s = min(2 * self._back_off_s, BACK_OFF_S[1])
