@@ -1,6 +1,7 @@
 """A recording: what a sensor saw, with what was done where that is known.
 
-`recordings/csv_file.py` reads and writes them as text, `recordings/npz_file.py` reads collections of many people.
+`recordings/csv_file.py` reads and writes them as text, `recordings/npz_file.py` reads collections
+of many people.
 """
 
 from dataclasses import dataclass

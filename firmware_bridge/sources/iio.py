@@ -3,7 +3,7 @@
 Where the driver has a buffer and something that triggers it (for most chips the INT wire), the
 kernel samples, stamps and keeps; we take the scans ten times a second. Else each axis is read from
 sysfs on its own, as often as that goes: many drivers take a tenth of a second for each, so it is
-slow, and the axes of a row are not of one moment. What sysfs holds is told in `formats/iio_device.py`.
+slow, and the axes of a row are not of one moment. `formats/iio_device.py` tells what sysfs holds.
 """
 
 import contextlib
