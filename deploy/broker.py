@@ -6,22 +6,41 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 START_S = 10.0
 
 
+class BrokerError(RuntimeError):
+    """There is no broker inside; the sentence says what to do."""
+
+
 @contextmanager
 def embedded_broker(port: int) -> Iterator[int]:
-    """Run a broker on loopback; yields its port: any free one where `port` is taken."""
-    port = _free(port)
-    ready, end = threading.Event(), threading.Event()
-    failed: list[BaseException] = []
-    thread = threading.Thread(
-        target=_run, args=(port, ready, end, failed), name="budge-broker", daemon=True
-    )
-    thread.start()
-    if not ready.wait(START_S) or failed:
-        raise RuntimeError(f"the embedded broker did not start on port {port}: {failed}")
+    """Run a broker on loopback; yields its port: any free one where `port` is taken.
+
+    Raises BrokerError.
+    """
+    if find_spec("amqtt") is None:
+        raise BrokerError(
+            "the demo's own broker is not installed: ./deploy/venv '.[demo]'"
+            " installs it, or name another broker with --broker HOST:PORT"
+        )
+    end = threading.Event()
+    for wanted in (port, 0, 0):  # between the look at a port and the broker's own bind it can go
+        port = _free(wanted)
+        ready, failed = threading.Event(), list[BaseException]()
+        thread = threading.Thread(
+            target=_run, args=(port, ready, end, failed), name="budge-broker", daemon=True
+        )
+        thread.start()
+        if not ready.wait(START_S) or not failed:
+            break
+    if failed or not ready.is_set():
+        raise BrokerError(
+            f"the demo's own broker did not start on port {port} ({failed or 'no answer'}):"
+            " name another broker with --broker HOST:PORT"
+        )
     try:
         yield port
     finally:
@@ -67,4 +86,4 @@ def _free(port: int) -> int:
             except OSError:
                 continue
             return int(probe.getsockname()[1])
-    raise RuntimeError("no free port on 127.0.0.1")
+    raise BrokerError("no free port on 127.0.0.1: name another broker with --broker HOST:PORT")

@@ -1,5 +1,6 @@
 """The command `budge`: each command is one file in `commands/`."""
 
+import io
 import logging
 import os
 import sys
@@ -32,19 +33,24 @@ app.add_typer(bench, name="bench")
 
 def main() -> None:
     """Run the command; an error that a person can mend is one sentence, not a traceback."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a character its set lacks is no reason to die
+        sys.stdout.reconfigure(errors="replace")
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     try:
         app()
     except _mendable() as error:
         print(f"budge: {error}", file=sys.stderr)
         sys.exit(1)
-    except FileNotFoundError as error:
+    except OSError as error:
+        if error.filename is None:
+            raise  # not of a file that somebody named
         print(f"budge: {error.filename}: {error.strerror}", file=sys.stderr)
         sys.exit(1)
 
 
 def _mendable() -> tuple[type[Exception], ...]:
     """Errors whose sentence is meant for the owner. Asked for only once one was raised."""
+    from deploy.broker import BrokerError
     from deploy.client import NoAnswerError
     from deploy.service import ServiceError
     from deploy.settings import SettingsError
@@ -52,11 +58,12 @@ def _mendable() -> tuple[type[Exception], ...]:
     from firmware_bridge.commissioning.calibration import CalibrationError
     from firmware_bridge.recording import RecordingError
     from firmware_bridge.source import SourceError
-    from learner.journal import JournalError
+    from learner.journal_file import JournalError
 
     return (
         SettingsError,
         ServiceError,
+        BrokerError,
         NoAnswerError,
         JournalError,
         SourceError,

@@ -22,26 +22,36 @@ class NoAnswerError(RuntimeError):
 def ask(settings: Settings, command: str, fields: Mapping[str, str | float]) -> Response:
     """Send `fields` as JSON to the topic `command` of the settings' device; returns the answer.
 
-    Raises NoAnswerError when there is no broker, or no budge on it.
+    Raises NoAnswerError when there is no broker, it refuses us, or there is no budge on it.
     """
     mqtt = settings.mqtt
     root, where = f"{mqtt.base}/{settings.device}/", f"{mqtt.host}:{mqtt.port}"
     transaction = secrets.token_hex(8)
-    answers: queue.SimpleQueue[Response] = queue.SimpleQueue()
+    answers: queue.SimpleQueue[Response | NoAnswerError] = queue.SimpleQueue()
+
+    def on_connect(
+        client: paho.Client, _data: Any, _flags: Any, reason: Any, _properties: Any
+    ) -> None:
+        if reason.is_failure:
+            sentence = f"the broker at {where} refused us: {reason}"
+            answers.put(NoAnswerError(f"{sentence}: check username and password in [mqtt]"))
+        else:
+            client.subscribe(root + Response.topic, qos=1)
+
+    def on_subscribe(client: paho.Client, *_: Any) -> None:
+        client.on_subscribe = None  # a second connection subscribes again, but asks nothing
+        payload = msgspec.json.encode({**fields, "transaction": transaction})
+        client.publish(root + command, payload, qos=1)
 
     def on_message(_client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         response = msgspec.json.decode(message.payload, type=Response)
         if response.transaction == transaction:
             answers.put(response)
 
-    def on_subscribe(client: paho.Client, *_: Any) -> None:
-        payload = msgspec.json.encode({**fields, "transaction": transaction})
-        client.publish(root + command, payload, qos=1)
-
     client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv311)
     if mqtt.username is not None:
         client.username_pw_set(mqtt.username, mqtt.password)
-    client.on_connect = lambda client, *_: client.subscribe(root + Response.topic, qos=1)
+    client.on_connect = on_connect
     client.on_subscribe = on_subscribe
     client.on_message = on_message
     try:
@@ -53,7 +63,7 @@ def ask(settings: Settings, command: str, fields: Mapping[str, str | float]) -> 
         ) from error
     client.loop_start()
     try:
-        return answers.get(timeout=ANSWER_S)
+        answer = answers.get(timeout=ANSWER_S)
     except queue.Empty:
         raise NoAnswerError(
             f"no budge answered on {root} at {where} within {ANSWER_S:.0f} s:"
@@ -62,3 +72,6 @@ def ask(settings: Settings, command: str, fields: Mapping[str, str | float]) -> 
     finally:
         client.disconnect()
         client.loop_stop()
+    if isinstance(answer, NoAnswerError):
+        raise answer
+    return answer

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from paho.mqtt.enums import CallbackAPIVersion
 
 from deploy.broker import embedded_broker
+from deploy.lines import say
 from deploy.output import Output
 from deploy.score import Output as Score
 from deploy.sensing import open_emulated
@@ -56,7 +57,7 @@ class Thumb(threading.Thread):
     def run(self) -> None:
         mqtt = self._settings.mqtt
         client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv311)
-        client.connect(mqtt.host, mqtt.port)
+        client.connect_async(mqtt.host, mqtt.port)
         client.loop_start()
         topic = f"{mqtt.base}/{self._settings.device}/label/set"
         clock, begins_s = MonotonicClock(), self._start_s
@@ -65,7 +66,8 @@ class Thumb(threading.Thread):
             press_s = begins_s + LATE_S if activity != "stop" else begins_s - LATE_S
             if self._end.wait(max(0.0, press_s - clock.now_s())):
                 break
-            client.publish(topic, activity, qos=1)
+            if client.is_connected():  # heard later, it would be a press of another moment
+                client.publish(topic, activity, qos=1)
             begins_s += seconds
         client.disconnect()
         client.loop_stop()
@@ -75,15 +77,16 @@ class Thumb(threading.Thread):
 
 
 def run_demo(
-    settings: Settings, *, embedded: bool, manual: bool, seconds: float | None, seed: int
+    settings: Settings, *, own_port: int | None, manual: bool, seconds: float | None, seed: int
 ) -> Score:
     """Run the demo for `seconds` or until Ctrl-C; returns how often it was right.
 
-    `embedded`: with a broker of its own on 127.0.0.1, at the settings' port if that is free.
+    `own_port`: with a broker of its own on 127.0.0.1, at this port if that is free; None: with the
+    settings' broker.
     """
     with ExitStack() as stack:
-        if embedded:
-            port = stack.enter_context(embedded_broker(settings.mqtt.port))
+        if own_port is not None:
+            port = stack.enter_context(embedded_broker(own_port))
             settings = replace(settings, mqtt=replace(settings.mqtt, host="127.0.0.1", port=port))
         if settings.state_dir is None:  # a demo begins knowing nothing
             folder = stack.enter_context(TemporaryDirectory(prefix="budge-demo-"))
@@ -97,7 +100,7 @@ def run_demo(
         score = Score(source.truth)
         outputs: list[Output] = [*open_outputs(settings, source.truth), score]
         if not settings.console.json:
-            print(_hints(settings, embedded=embedded, manual=manual))
+            say(_hints(settings, embedded=own_port is not None, manual=manual))
         if not manual:
             thumb = Thumb(settings, plan[: len(ACTIVITIES)], start_s)
             stack.callback(thumb.end)

@@ -1,5 +1,6 @@
 """How often a line was right, where the source knows what was really done."""
 
+from collections import deque
 from collections.abc import Callable
 
 from deploy.messages import Message, Window
@@ -7,29 +8,39 @@ from deploy.output import Command
 
 Truth = Callable[[float, float], str | None]
 
+RECENT_S = 30.0
+
 
 class Output:
     """Compares every window with the truth; a window of a transition belongs to no activity."""
 
     def __init__(self, truth: Truth) -> None:
         self._truth = truth
-        self._scored: list[tuple[float, bool]] = []  # end of the window, right?
-        self._end_s = 0.0
+        self._right = self._scored = 0
+        self._recent: deque[tuple[float, bool]] = deque()  # end of the window, right?
 
     def start(self, command: Command) -> None:
         """Nothing to begin."""
 
     def send(self, message: Message) -> None:
-        if isinstance(message, Window):
-            self._end_s = message.end_s
-            truth = self._truth(message.start_s, message.end_s)
-            if truth is not None:
-                self._scored.append((message.end_s, truth == message.activity))
+        if not isinstance(message, Window):
+            return
+        truth = self._truth(message.start_s, message.end_s)
+        if truth is not None:
+            right = truth == message.activity
+            self._right += right
+            self._scored += 1
+            self._recent.append((message.end_s, right))
+        while self._recent and self._recent[0][0] <= message.end_s - RECENT_S:
+            self._recent.popleft()
 
-    def last(self, seconds: float) -> tuple[int, int]:
-        """Right and scored windows that ended in the last `seconds`."""
-        recent = [right for end_s, right in self._scored if end_s > self._end_s - seconds]
-        return sum(recent), len(recent)
+    def all(self) -> tuple[int, int]:
+        """Right and scored windows."""
+        return self._right, self._scored
+
+    def recent(self) -> tuple[int, int]:
+        """Those of them that ended in the last RECENT_S."""
+        return sum(right for _, right in self._recent), len(self._recent)
 
     def close(self) -> None:
         """Nothing to end."""

@@ -5,6 +5,9 @@ import difflib
 import re
 import socket
 from collections.abc import Sequence
+from functools import cache
+from importlib.util import find_spec
+from math import isfinite
 from os import environ
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -15,9 +18,9 @@ DEFAULT_PATH = Path("/etc/budge/budge.toml")
 
 Options = TypeVar("Options")  # the dataclass of one source
 
-# An MQTT topic level and a Home Assistant id at once.
-DeviceName = Annotated[str, msgspec.Meta(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
-BaseTopic = Annotated[str, msgspec.Meta(pattern=r"^[^+#/$\s][^+#\s]{0,127}$")]
+DEVICE = re.compile(r"[a-zA-Z0-9_-]{1,64}")  # an MQTT topic level and a Home Assistant id at once
+BASE = re.compile(r"[^+#/$\s][^+#\s]{0,127}")
+MIN_WINDOW_ROWS = 8  # the learner's
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 
 
@@ -25,8 +28,24 @@ class SettingsError(ValueError):
     """The settings cannot be used; the sentence names the file, the key and what is expected."""
 
 
+def _finite(key: str, value: object) -> None:
+    if isinstance(value, float) and not isfinite(value):
+        raise ValueError(f"{key} is {value}, expected a finite number")
+    if isinstance(value, dict):
+        for inner in value.items():
+            _finite(f"`{inner[0]}` of {key}", inner[1])
+
+
 class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
+    """Checked whenever it is made, so also when the command line changes it. Raises ValueError."""
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            _finite(self._key(name), getattr(self, name))
+
+    def _key(self, name: str) -> str:
+        """Name a key as its owner would look for it."""
+        return f"`{name}` in [{type(self).__name__.lower()}]"
 
 
 class I2c(_Table, frozen=True, kw_only=True):
@@ -45,6 +64,26 @@ class Window(_Table, frozen=True, kw_only=True):
     length_s: Annotated[float, msgspec.Meta(ge=0.25, le=60)] = 2.56
     hop_s: Positive = 1.28
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        rows, hop_rows = round(self.rate_hz * self.length_s), round(self.rate_hz * self.hop_s)
+        if rows < MIN_WINDOW_ROWS:
+            raise ValueError(
+                f"{self._key('length_s')} is {self.length_s:g}, at {self.rate_hz:g} Hz that is"
+                f" {rows} rows, expected at least {MIN_WINDOW_ROWS}: {MIN_WINDOW_ROWS} rows last"
+                f" {MIN_WINDOW_ROWS / self.rate_hz:g} s"
+            )
+        if self.hop_s > self.length_s:
+            raise ValueError(
+                f"{self._key('hop_s')} is {self.hop_s:g}, expected at most `length_s`,"
+                f" {self.length_s:g}: between windows nothing would be seen"
+            )
+        if hop_rows < 1:
+            raise ValueError(
+                f"{self._key('hop_s')} is {self.hop_s:g}, expected at least one row,"
+                f" {1 / self.rate_hz:g} s at {self.rate_hz:g} Hz"
+            )
+
 
 class Labelling(_Table, frozen=True, kw_only=True):
     guard_s: Annotated[float, msgspec.Meta(ge=0, le=30)] = 1.0  # not taught at both ends
@@ -60,17 +99,27 @@ class Mqtt(_Table, frozen=True, kw_only=True):
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 1883
     username: str | None = None
     password: str | None = None
-    base: BaseTopic = "budge"
+    base: str = "budge"
     window: bool = False  # publish every window, too
     lossless: bool = False  # hold the line up rather than lose a window: for recordings, which wait
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not BASE.fullmatch(self.base):
+            raise ValueError(
+                f"{self._key('base')} is {self.base!r}, expected up to 128 characters without"
+                " spaces, + and #, the first neither / nor $"
+            )
 
 
 class Console(_Table, frozen=True, kw_only=True):
     json: bool = False  # each message as one line, for a program
+    lossless: bool = False  # wait for a slow reader rather than leave lines out: for recordings
+    reader_ends: bool = False  # a reader that goes away ends budge, as with others in a pipe
 
 
 class Settings(_Table, frozen=True, kw_only=True):
-    device: DeviceName = re.sub(r"[^a-zA-Z0-9_-]", "-", socket.gethostname())[:64] or "budge"
+    device: str = re.sub(r"[^a-zA-Z0-9_-]", "-", socket.gethostname())[:64] or "budge"
     state_dir: str | None = None  # None: systemd's, else ~/.local/state/budge
     source: str = "i2c"
     classifier: str = "discriminant"
@@ -84,6 +133,20 @@ class Settings(_Table, frozen=True, kw_only=True):
     sources: dict[str, dict[str, Any]] = {}  # [sources.serial] …: the Options of that file
     console: Console = Console()
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not DEVICE.fullmatch(self.device):
+            raise ValueError(
+                f"`device` is {self.device!r}, expected letters, digits, - and _, 64 at most"
+            )
+        if self.classifier not in classifiers():
+            raise ValueError(
+                f"`classifier` is {self.classifier!r}, expected one of {', '.join(classifiers())}"
+            )
+
+    def _key(self, name: str) -> str:
+        return f"`{name}`"
+
     def state_path(self) -> Path:
         """The folder for the journal."""
         if self.state_dir is not None:
@@ -92,6 +155,13 @@ class Settings(_Table, frozen=True, kw_only=True):
             return Path(environ["STATE_DIRECTORY"])
         home = environ.get("XDG_STATE_HOME") or "~/.local/state"
         return (Path(home) / "budge").expanduser()
+
+
+@cache
+def classifiers() -> list[str]:
+    """List the files in `learner/classifiers`, without importing what they compute with."""
+    folder = Path(find_spec("learner").submodule_search_locations[0])  # type: ignore[index,union-attr]  # a package
+    return sorted(file.stem for file in (folder / "classifiers").glob("[!_]*.py"))
 
 
 def read(path: Path | None) -> Settings:
@@ -108,7 +178,9 @@ def read(path: Path | None) -> Settings:
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}") from error
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{path}: {_explained(str(error))}") from error
+        found = error.__cause__  # of a check of ours, whose sentence needs no help
+        sentence = str(found) if isinstance(found, ValueError) else _explained(str(error))
+        raise SettingsError(f"{path}: {sentence}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not TOML: {error}") from error
 
@@ -128,17 +200,31 @@ def source_options(settings: Settings, kind: type[Options]) -> Options:
 
 
 def _explained(sentence: str) -> str:
-    """Turn msgspec's sentence on an unknown key into one that names the nearest known."""
+    """Turn msgspec's sentence into one that names the nearest known key or what is allowed."""
+    if found := re.fullmatch(r"Invalid enum value '(.*)' - at `\$\.(.*)`", sentence):
+        return f"`{found[2]}` is {found[1]!r}, expected {_allowed(found[2].split('.'))}"
     found = re.fullmatch(r"Object contains unknown field `(.+?)`(?: - at `\$\.?(.*)`)?", sentence)
     if found is None:
         return sentence.replace("`$.", "`").replace("`$`", "the file")
     key, place = found[1], found[2] or ""
-    table: Any = Settings
-    for name in filter(None, place.split(".")):
-        table = next(f.type for f in msgspec.structs.fields(table) if f.name == name)
-        table = next((t for t in get_args(table) if isinstance(t, type)), table)
+    table = _type(list(filter(None, place.split("."))))
     known = [field.name for field in msgspec.structs.fields(table)]
     return _unknown(key, f"[{place}]" if place else "the top level", known)
+
+
+def _type(place: list[str]) -> Any:
+    """Return the type of the key at this place."""
+    found: Any = Settings
+    for name in place:
+        found = next(f.type for f in msgspec.structs.fields(found) if f.name == name)
+    return found
+
+
+def _allowed(place: list[str]) -> str:
+    """Say which words a key takes, and that a number will do where it does."""
+    kinds = get_args(_type(place))
+    words = [f'"{word}"' for kind in kinds for word in get_args(kind)]
+    return " or ".join(["a number", *words] if int in kinds else words)
 
 
 def _unknown(key: str, where: str, known: Sequence[str]) -> str:

@@ -96,6 +96,65 @@ def test_a_speed_that_is_none_is_refused(speed: str) -> None:
     assert "is not a speed" in ended.stderr
 
 
+@pytest.mark.parametrize(
+    "command", [("record", "x.csv", "--seconds"), ("demo", "--seconds")], ids=["record", "demo"]
+)
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf"])
+def test_a_time_that_is_none_is_refused(
+    tmp_path: Path, command: tuple[str, ...], seconds: str
+) -> None:
+    ended = budge(*command, seconds, folder=tmp_path)
+
+    assert ended.returncode == 2
+    assert "is not a time" in ended.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("port", ["-1", "65536"])
+def test_a_port_that_is_none_is_refused(port: str) -> None:
+    ended = budge("demo", "--port", port)
+
+    assert ended.returncode == 2
+    assert "--port" in ended.stderr
+
+
+def test_a_folder_is_no_recording_and_that_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "walk.csv").mkdir()
+    ended = budge("replay", "walk.csv", "--state-dir", "state", folder=tmp_path)
+
+    assert ended.returncode == 1
+    assert ended.stderr == "budge: walk.csv: Is a directory\n"
+
+
+def test_a_recording_shorter_than_a_window_is_told_so(tmp_path: Path) -> None:
+    rows = "".join(f"{k / 50:.2f},0,0,9.8\n" for k in range(127))  # a window has 128
+    (tmp_path / "short.csv").write_text("time_s,ax,ay,az\n" + rows)
+    ended = budge("replay", "short.csv", "--state-dir", "state", folder=tmp_path)
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(
+        "budge: short.csv: its longest run lasts 2.54 s, expected at least a window of 2.56 s: "
+    )
+    assert ended.stderr.count("\n") == 1
+
+
+def test_a_walk_is_not_recorded_over_another(tmp_path: Path) -> None:
+    (tmp_path / "walk.csv").write_text("hours of work")
+    ended = budge("record", "walk.csv", folder=tmp_path)
+
+    assert ended.returncode == 2
+    assert "is there already" in ended.stderr
+    assert (tmp_path / "walk.csv").read_text() == "hours of work"
+
+
+def test_a_sample_is_made_again_over_the_old_one(tmp_path: Path) -> None:
+    (tmp_path / "rest.csv").write_text("old")
+    made = budge("record", "--wearer", "rest", "rest.csv", folder=tmp_path)
+
+    assert made.returncode == 0
+    assert read(tmp_path / "rest.csv").rows > 0
+
+
 def test_run_without_a_bus_says_how_to_get_one(tmp_path: Path) -> None:
     (tmp_path / "budge.toml").write_text("[i2c]\nbus = 250\n")
     ended = budge("run", "--config", "budge.toml", "--state-dir", "state", folder=tmp_path)

@@ -111,6 +111,7 @@ def test_a_newcomer_is_told_the_state_by_retained_messages(
     tmp_path: Path, broker: Mosquitto, phone: Phone
 ) -> None:
     with replay(tmp_path, broker) as budge:
+        phone.wait_for("health")
         phone.wait_for("activity")
         with Phone(broker.port, "test") as newcomer:
             states = {"availability", "info", "health", "label", "activity"}

@@ -4,18 +4,22 @@ from typing import Annotated
 
 import typer
 
-from deploy.commands.options import AsJson, Broker, StateDir, changed
+from deploy.commands.options import AsJson, Broker, StateDir, changed, positive
 
 DEMO_PORT = 18830  # not 1883, where a real broker may live
 
 
 def demo(
-    seconds: Annotated[float | None, typer.Option(help="End after so long.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="End after so long.", callback=positive)
+    ] = None,
     manual: Annotated[
         bool, typer.Option("--manual", help="Nobody presses the button but you.")
     ] = False,
     broker: Broker = None,
-    port: Annotated[int, typer.Option(help="Of the broker inside the demo.")] = DEMO_PORT,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Of the broker inside the demo; 0: any.")
+    ] = DEMO_PORT,
     seed: Annotated[int, typer.Option(help="Another wearer.")] = 1,
     state_dir: StateDir = None,
     as_json: AsJson = False,
@@ -29,6 +33,7 @@ def demo(
     from msgspec.structs import replace
 
     from deploy.demo import run_demo
+    from deploy.lines import say
     from deploy.settings import Settings
 
     settings = changed(
@@ -38,19 +43,24 @@ def demo(
         as_json=as_json,
         windows=True,
     )
-    if broker is None:
-        settings = replace(settings, mqtt=replace(settings.mqtt, port=port))
-    score = run_demo(settings, embedded=broker is None, manual=manual, seconds=seconds, seed=seed)
-    (right, scored), (right_all, scored_all) = score.last(30.0), score.last(float("inf"))
+    settings = replace(settings, console=replace(settings.console, reader_ends=True))
+    score = run_demo(
+        settings,
+        own_port=port if broker is None else None,
+        manual=manual,
+        seconds=seconds,
+        seed=seed,
+    )
+    (right, scored), (right_all, scored_all) = score.recent(), score.all()
     if as_json:
         summary = {
             "topic": "summary",
             "last_30_s": {"right": right, "windows": scored},
             "all": {"right": right_all, "windows": scored_all},
         }
-        print(json.dumps(summary))
+        say(json.dumps(summary))
     elif scored:
-        print(
+        say(
             f"right in {right} of the last {scored} windows ({right / scored:.0%}; 30 s),"
             f" in {right_all} of {scored_all} since it knew nothing"
         )

@@ -1,5 +1,6 @@
 """Options that several commands share, and how they change the settings."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -21,12 +22,25 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print each message as a li
 Windows = Annotated[bool, typer.Option(help="Publish every window on .../window, too.")]
 
 
+def positive(seconds: float | None) -> float | None:
+    """Refuse a time that is none, as the callback of an option."""
+    if seconds is not None and not 0 < seconds < float("inf"):
+        raise typer.BadParameter(f"{seconds:g} is not a time: expected seconds above 0")
+    return seconds
+
+
 def host_and_port(broker: str) -> tuple[str, int]:
-    """Split HOST:PORT; a port may be left out. Raises SettingsError."""
-    host, _, port = broker.rpartition(":") if ":" in broker else (broker, "", "1883")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise SettingsError(f"--broker is {broker!r}, expected HOST:PORT, as in 192.168.1.5:1883")
-    return host.strip("[]"), int(port)
+    """Split HOST:PORT; a port may be left out, an IPv6 address is in brackets.
+
+    Raises SettingsError.
+    """
+    found = re.fullmatch(r"(?:\[([0-9a-fA-F:.%\w]+)\]|([^\s:/\[\]]+))(?::(\d{1,5}))?", broker)
+    port = int(found[3] or 1883) if found else 0
+    if found is None or not 0 < port < 65536:
+        raise SettingsError(
+            f"--broker is {broker!r}, expected HOST:PORT, as in 192.168.1.5:1883 or [fe80::1]:1883"
+        )
+    return found[1] or found[2], port
 
 
 def changed(
@@ -43,7 +57,10 @@ def changed(
         host, port = host_and_port(broker)
         settings = replace(settings, mqtt=replace(settings.mqtt, host=host, port=port))
     if device is not None:
-        settings = replace(settings, device=device)
+        try:
+            settings = replace(settings, device=device)
+        except ValueError as error:
+            raise SettingsError(str(error).replace("`device`", "--device")) from error
     if state_dir is not None:
         settings = replace(settings, state_dir=str(state_dir))
     if as_json:

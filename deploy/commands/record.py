@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from deploy.commands.options import Config
+from deploy.commands.options import Config, positive
 
 
 def record(
     file: Annotated[Path, typer.Argument(help="Name ends in .csv or .csv.gz.")],
-    seconds: Annotated[float, typer.Option(help="How long.")] = 60.0,
+    seconds: Annotated[float, typer.Option(help="How long.", callback=positive)] = 60.0,
     activity: Annotated[str, typer.Option(help="What is done all the while, if it is one.")] = "",
     wearer: Annotated[
         str | None,
@@ -39,6 +39,8 @@ def record(
             raise typer.BadParameter(f"no wearer {wearer}: there are {', '.join(SCRIPTS)}")
         rows = record_wearer(wearer, file)
     else:
+        if file.exists():  # a walk is not walked again as easily as a sample is made
+            raise typer.BadParameter(f"{file} is there already: move it, or name another")
         with ExitStack() as stack:
             source = open_source(settings, stack)
             with signals(source.close):  # Ctrl-C keeps what there is

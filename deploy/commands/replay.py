@@ -37,12 +37,14 @@ def replay(
 ) -> None:
     """Play a recording through the whole line: what it shows, it shows over MQTT, too.
 
-    A replay waits for the broker, so no window is lost, however fast it goes.
+    With --windows a replay waits for a broker that is slow, so that no window is lost however fast
+    it goes; without a broker it says so after some seconds and goes on.
 
     Example: budge replay data_samples/mixed_day.csv.gz --speed 10
     """
     from msgspec.structs import replace
 
+    from deploy.lines import say
     from deploy.score import Output as Score
     from deploy.service import open_outputs, serve, warm_up
     from deploy.settings import read
@@ -59,11 +61,21 @@ def replay(
         windows=windows,
     )
     settings = replace(
-        settings, source=file.name, mqtt=replace(settings.mqtt, lossless=settings.mqtt.window)
+        settings,
+        source=file.name,
+        mqtt=replace(settings.mqtt, lossless=settings.mqtt.window),
+        console=replace(settings.console, lossless=True, reader_ends=True),
     )
     pace = _speed(speed)
+    played = recording.read(file, subject=subject, session=session)
+    longest_s = max(len(run.samples) for run in played.runs) / played.rate_hz
+    if longest_s < settings.window.length_s:
+        raise recording.RecordingError(
+            f"{file}: its longest run lasts {longest_s:.2f} s, expected at least a window of"
+            f" {settings.window.length_s:g} s: record more, or shorten `length_s` in [window]"
+        )
     source = Source(
-        recording.read(file, subject=subject, session=session),
+        played,
         MonotonicClock(),
         rate_hz=settings.window.rate_hz,
         speed=pace,
@@ -71,6 +83,6 @@ def replay(
     warm_up(settings, channels=len(source.scale))
     score = Score(source.truth)
     serve(settings, source, [*open_outputs(settings, source.truth), score], stay=stay)
-    right, scored = score.last(float("inf"))
+    right, scored = score.all()
     if scored and not as_json:
-        print(f"right in {right} of {scored} labelled windows ({right / scored:.1%})")
+        say(f"right in {right} of {scored} labelled windows ({right / scored:.1%})")

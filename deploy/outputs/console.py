@@ -1,11 +1,13 @@
 """The terminal: a live line a window and a line for every press, or JSON for a program."""
 
 import sys
+from io import StringIO
 
 import msgspec
 from rich.console import Console
 from rich.markup import escape
 
+from deploy.lines import Lines, encoded
 from deploy.messages import NOT_LABELLING, UNSURE, Activity, Label, Message, Response, Window
 from deploy.output import Command
 from deploy.score import Truth
@@ -18,19 +20,23 @@ class Output:
     """Writes to the standard output. `truth` says what was really done, where that is known."""
 
     def __init__(self, settings: Settings, truth: Truth | None = None) -> None:
-        self._json = settings.console.json
+        console = settings.console
+        self._json = console.json
         self._truth = truth
-        self._file = sys.stdout
-        self._console = Console(file=self._file, highlight=False)
+        self._lines = Lines(lossless=console.lossless, reader_ends=console.reader_ends)
+        self._page = StringIO()
+        terminal = True if sys.stdout is not None and sys.stdout.isatty() else None
+        self._console = Console(file=self._page, force_terminal=terminal, highlight=False)
         self._label = ""
 
-    def start(self, command: Command) -> None:
-        """Nothing to begin: a terminal gives no commands."""
+    def start(self, command: Command) -> None:  # noqa: ARG002 it gives none
+        """Begin to write."""
+        self._lines.start()
 
     def send(self, message: Message) -> None:
         if self._json:
             fields = {"topic": message.topic, **msgspec.to_builtins(message)}
-            print(msgspec.json.encode(fields).decode(), file=self._file, flush=True)
+            self._lines.put(msgspec.json.encode(fields) + b"\n")
             return
         match message:
             case Window():
@@ -54,20 +60,22 @@ class Output:
         mark = f"[red]✗[/] {escape(really)}" if really else ""
         if really == window.activity:
             mark = "[green]✓[/]"
-        self._console.print(
-            f"{window.ts[11:19]}  {name} {sure}  {mark:<8}{self._label}", soft_wrap=True
-        )
+        self._print(f"{window.ts[11:19]}  {name} {sure}  {mark:<8}{self._label}")
 
     def _response(self, response: Response) -> None:
         if response.status != "ok":
-            self._console.print(f"          [red]refused:[/] {escape(response.error or '')}")
+            self._print(f"          [red]refused:[/] {escape(response.error or '')}")
             return
         data = response.data
         plural = "" if data["windows"] == 1 else "s"
         count = "" if data["action"] == "started" else f" ({data['windows']} window{plural})"
-        self._console.print(
-            f"          [yellow]{data['action']}[/] {escape(str(data['activity']))}{count}"
-        )
+        self._print(f"          [yellow]{data['action']}[/] {escape(str(data['activity']))}{count}")
+
+    def _print(self, markup: str) -> None:
+        self._page.seek(0)
+        self._page.truncate()
+        self._console.print(markup, soft_wrap=True, end="")
+        self._lines.put(encoded(self._page.getvalue()))
 
     def close(self) -> None:
-        self._file.flush()
+        self._lines.close()

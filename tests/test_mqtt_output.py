@@ -1,0 +1,287 @@
+"""The MQTT output against a real broker: what stays with it, what is told, how soon it ends."""
+
+import contextlib
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+import pytest
+from budge import Budge
+from mosquitto import Mosquitto, free_port
+from msgspec.structs import replace
+from phone import Phone
+
+from deploy.client import NoAnswerError, ask
+from deploy.messages import Label, Window
+from deploy.outputs.mqtt import BRIEF_TIMES, CLOSE_S, LOSSLESS_WAIT_S, Output, client_id
+from deploy.settings import Settings
+
+
+def settings(port: int, **more: object) -> Settings:
+    found = Settings(device="test")
+    return replace(found, mqtt=replace(found.mqtt, port=port, **more))
+
+
+@contextmanager
+def running(chosen: Settings) -> Iterator[Output]:
+    output = Output(chosen, None)
+    output.start(lambda _topic, _payload: None)
+    try:
+        yield output
+    finally:
+        output.close()
+
+
+def label(windows: int, name: str = "walking") -> Label:
+    return Label(label=name, since=None, windows=windows)
+
+
+def window(number: int) -> Window:
+    return Window(
+        activity="unsure", confidence=0, novelty=0, start="", ts="", start_s=number, end_s=number
+    )
+
+
+def eventually(that: Callable[[], bool], seconds: float = 10.0) -> None:
+    end_s = time.monotonic() + seconds
+    while not that():
+        assert time.monotonic() < end_s, "it never came"
+        time.sleep(0.02)
+
+
+class Wire:
+    """A TCP proxy to the broker that can go mute, as Wi-Fi does, and break."""
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self.mute = threading.Event()
+        self.swallowed = bytearray()
+        self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client = self._listener.accept()[0]
+            except OSError:
+                return
+            broker = socket.create_connection(("127.0.0.1", self._target))
+            self._pairs.append((client, broker))
+            for ends in ((client, broker), (broker, client)):
+                threading.Thread(target=self._pump, args=ends, daemon=True).start()
+
+    def _pump(self, source: socket.socket, drain: socket.socket) -> None:
+        try:
+            while data := source.recv(65536):
+                if self.mute.is_set():
+                    self.swallowed += data
+                else:
+                    drain.sendall(data)
+        except OSError:
+            pass
+
+    def cut(self) -> None:
+        for pair in self._pairs:
+            for end in pair:
+                with contextlib.suppress(OSError):  # that end has gone already
+                    end.shutdown(socket.SHUT_RDWR)
+                end.close()
+        self._pairs.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.cut()
+
+
+def retained(port: int) -> Label:
+    with Phone(port, "test") as newcomer:
+        return Label(**newcomer.wait_for("label"))
+
+
+def test_what_a_dying_connection_swallowed_never_replaces_what_is_true_now(tmp_path: Path) -> None:
+    with (
+        Mosquitto(tmp_path) as broker,
+        Wire(broker.port) as wire,
+        running(settings(wire.port)) as output,
+        Phone(broker.port, "test") as phone,
+    ):
+        phone.wait_for("availability", lambda m: m == "online")
+        wire.mute.set()
+        output.send(label(5))
+        eventually(lambda: b'"walking"' in wire.swallowed)
+        wire.cut()
+        eventually(lambda: not output._connected.is_set())
+        output.send(label(0, "not labelling"))
+        heard = len(phone.messages)
+        wire.mute.clear()
+        phone.wait_for("label", lambda m: m["label"] == "not labelling", after=heard)
+        time.sleep(0.5)  # whatever paho sends again comes after that
+        assert retained(broker.port) == label(0, "not labelling")
+
+
+def test_a_broker_that_is_not_there_is_told_once_in_one_sentence(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    port = free_port()
+    caplog.set_level(logging.INFO)
+    with running(settings(port)):
+        time.sleep(4.5)  # three tries: at 0, 1 and 3 s
+
+    assert caplog.messages == [
+        f"no broker at 127.0.0.1:{port} (Connection refused): going on without it, trying again"
+    ]
+
+
+WRONG = {"username": "pi", "password": "wrong"}
+
+
+def with_password(folder: Path) -> Mosquitto:
+    broker = Mosquitto(folder)
+    (folder / "passwords").write_text("")
+    (folder / "mosquitto.conf").write_text(
+        # As root it would become mosquitto's own user, who may not read the file.
+        f"user root\nlistener {broker.port} 127.0.0.1\nallow_anonymous false\n"
+        f"password_file {folder / 'passwords'}\n"
+    )
+    return broker
+
+
+def test_a_broker_that_refuses_us_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with (
+        with_password(tmp_path) as broker,
+        running(settings(broker.port, **WRONG)),
+    ):
+        time.sleep(3.5)  # three tries
+
+    assert caplog.messages == [f"the broker at {broker.address} refused us: Not authorized"]
+
+
+def test_a_label_with_a_wrong_password_is_told_what_the_broker_said(tmp_path: Path) -> None:
+    with with_password(tmp_path) as broker:
+        wrong = settings(broker.port, **WRONG)
+        with pytest.raises(NoAnswerError, match="refused us: Not authorized: check username and"):
+            ask(wrong, "label/set", {"activity": "walking"})
+
+
+def test_a_label_is_published_once_though_the_connection_is_made_twice(tmp_path: Path) -> None:
+    with (
+        Mosquitto(tmp_path) as broker,
+        Phone(broker.port, "test") as phone,
+        Wire(broker.port) as wire,
+    ):
+
+        def press() -> None:
+            with pytest.raises(NoAnswerError, match="no budge answered"):
+                ask(settings(wire.port), "label/set", {"activity": "walking"})
+
+        asking = threading.Thread(target=press)
+        asking.start()
+        phone.wait_for("label/set")
+        time.sleep(0.3)  # its confirmation is through
+        wire.cut()
+        asking.join()
+
+        assert len(phone.of("label/set")) == 1
+
+
+def test_what_others_say_below_label_is_no_command(tmp_path: Path) -> None:
+    heard: list[str] = []
+    with Mosquitto(tmp_path) as broker, Phone(broker.port, "test") as phone:
+        output = Output(settings(broker.port), None)
+        output.start(lambda topic, _payload: heard.append(topic))
+        phone.wait_for("availability", lambda m: m == "online")
+        for topic in ("label/state", "label/undo", "label/set"):
+            phone.press("x", topic=topic)
+        eventually(lambda: "label/set" in heard)
+        output.close()
+
+    assert heard == ["label/undo", "label/set"]
+
+
+def test_devices_of_two_bases_do_not_take_each_others_connection() -> None:
+    assert client_id("home", "pi") != client_id("work", "pi")
+    assert len(client_id("b" * 128, "d" * 64)) <= 23  # all that MQTT 3.1.1 promises
+
+
+def test_two_of_one_name_are_told_so_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with Mosquitto(tmp_path) as broker:
+        chosen = settings(broker.port)
+        with running(chosen), running(chosen):
+            eventually(lambda: "another budge" in caplog.text, 30)
+            told = len(caplog.messages)
+            time.sleep(4)  # they go on throwing each other out
+    rivals = [line for line in caplog.messages if "another budge uses the name test" in line]
+
+    assert 1 <= len(rivals) <= 2  # each its own
+    assert len(caplog.messages) - told <= 2 * BRIEF_TIMES
+
+
+def test_it_ends_within_its_deadline_on_a_mute_connection(tmp_path: Path) -> None:
+    with (
+        Mosquitto(tmp_path) as broker,
+        Phone(broker.port, "test") as phone,
+        Wire(broker.port) as wire,
+    ):
+        output = Output(settings(wire.port, window=True, lossless=True), None)
+        output.start(lambda _topic, _payload: None)
+        phone.wait_for("availability", lambda m: m == "online")
+        wire.mute.set()
+        for number in range(50):
+            output.send(window(number))
+        began_s = time.monotonic()
+        output.close()
+
+        assert time.monotonic() - began_s < CLOSE_S + 1  # one deadline, not one a window
+
+
+def test_a_recording_gets_every_window_through_a_broker_that_comes_late(tmp_path: Path) -> None:
+    broker = Mosquitto(tmp_path)
+    with running(settings(broker.port, window=True, lossless=True)) as output:
+        output.send(window(0))
+        output.send(window(1))
+        with broker, Phone(broker.port, "test") as phone:
+            for number in range(2, 500):
+                output.send(window(number))
+            phone.wait_for("window", lambda m: m["start_s"] == 499)
+            assert [m["start_s"] for m in phone.of("window")] == list(range(500))
+
+
+def test_a_replay_without_a_broker_says_so_and_goes_on(tmp_path: Path) -> None:
+    rows = "".join(f"{k / 50:.2f},0,0,9.8\n" for k in range(50 * 120))  # 92 windows
+    (tmp_path / "still.csv").write_text("time_s,ax,ay,az\n" + rows)
+    with Budge(
+        tmp_path,
+        *("replay", "still.csv", "--windows", "--speed", "max", "--state-dir", "state"),
+        *("--broker", f"127.0.0.1:{free_port()}"),
+    ) as replay:
+        # Once for all windows, and not for each: 92 of them would be 46 s at the least.
+        assert replay.wait(LOSSLESS_WAIT_S + 20) == 0
+        assert replay.log.count("took no window for 15 s: going on without it") == 1
+
+
+def test_a_replay_that_waits_for_its_broker_ends_when_it_is_told_to(tmp_path: Path) -> None:
+    rows = "".join(f"{k / 50:.2f},0,0,9.8\n" for k in range(50 * 120))
+    (tmp_path / "still.csv").write_text("time_s,ax,ay,az\n" + rows)
+    with Budge(
+        tmp_path,
+        *("replay", "still.csv", "--windows", "--speed", "max", "--state-dir", "state"),
+        *("--broker", f"127.0.0.1:{free_port()}"),
+    ) as replay:
+        eventually(lambda: "no broker at" in replay.log, 30)
+        assert replay.end() == 0
+        assert "took no window" not in replay.log  # it was still waiting
