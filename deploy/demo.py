@@ -27,7 +27,9 @@ from firmware_bridge.wearer import FIRST_ROUND_S, Wearer, demo_plan
 ACTIVITIES = ("resting", "walking", "stairs", "running")
 LATE_S = 1.0  # a thumb is late, by about this
 HINTS = """
-{who} Try in a second terminal, in this folder:
+{who}
+
+Try in a second terminal, in this folder:
 
   hear it          {subscribe} -t 'budge/{device}/#'
   teach it         {button} walking
@@ -37,11 +39,11 @@ HINTS = """
 Ctrl-C ends it. On the right: what the wearer really does.
 """
 WITH_THUMB = """\
-budge knows nothing yet. For the first {seconds:.0f} s the simulated wearer presses the button
-for {activities}; then budge is on its own."""
+budge knows nothing yet. For the first {seconds:.0f} s the simulated wearer presses the
+button, for {activities}; then budge is on its own."""
 WITHOUT_THUMB = """\
-budge knows nothing yet, and nobody presses the button but you. The simulated wearer does
-{activities}, 15 to 45 s each, over and over."""
+budge knows nothing yet, and nobody presses the button but you. The simulated
+wearer does {activities}, 15 to 45 s each, over and over."""
 
 
 class Thumb(threading.Thread):
