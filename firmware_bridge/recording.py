@@ -1,11 +1,10 @@
 """A recording: what a sensor saw, with what was done where that is known.
 
-`recordings/csv_file.py` reads and writes them as text, `recordings/npz_file.py` reads collections
-of many people.
+`recordings/` reads and writes them: text in `csv_file.py`, collections of many people in
+`npz_file.py`; `files.py` tells which by the name.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,20 +39,3 @@ class Recording:
     @property
     def rows(self) -> int:
         return sum(len(run.samples) for run in self.runs)
-
-
-def read(path: Path, *, subject: int | None = None, session: int | None = None) -> Recording:
-    """Read a recording by the ending of its name; subject and session choose within an .npz.
-
-    Raises RecordingError for what is not a recording, OSError for what cannot be read at all.
-    """
-    from firmware_bridge.recordings.csv_file import read_csv
-    from firmware_bridge.recordings.npz_file import read_npz
-
-    if path.name.endswith(".npz"):
-        return read_npz(path, subject, session)
-    if subject is not None or session is not None:
-        raise RecordingError(f"{path}: only an .npz has subjects and sessions to choose from")
-    if path.name.endswith((".csv", ".csv.gz")):
-        return read_csv(path)
-    raise RecordingError(f"{path}: expected a name that ends in .csv, .csv.gz or .npz")

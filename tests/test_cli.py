@@ -9,7 +9,7 @@ from budge import BUDGE, Budge
 from mosquitto import Mosquitto, free_port
 from phone import Phone
 
-from firmware_bridge.recording import read
+from firmware_bridge.recordings.files import read
 
 COMMANDS = ("demo", "run", "probe", "replay", "label", "record", "bench sensing")
 

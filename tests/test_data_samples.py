@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from conftest import PROJECT
 
-from firmware_bridge.recording import Recording, read
+from firmware_bridge.recording import Recording
+from firmware_bridge.recordings.files import read
 from firmware_bridge.recordings.samples import SCRIPTS, record_wearer
 
 G = 9.80665

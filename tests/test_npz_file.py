@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from firmware_bridge.recording import RecordingError, read
+from firmware_bridge.recording import RecordingError
+from firmware_bridge.recordings.files import read
 
 G = 9.80665
 Arrays = dict[str, Any]

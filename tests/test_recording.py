@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 from numpy.typing import NDArray
 
-from firmware_bridge.recording import Recording, RecordingError, Run, read
+from firmware_bridge.recording import Recording, RecordingError, Run
 from firmware_bridge.recordings.csv_file import CsvWriter, read_csv, write_csv
+from firmware_bridge.recordings.files import read
 
 HEADER = "time_s,ax,ay,az,gx,gy,gz,activity"
 ROWS = ["0.00,1,2,3,4,5,6,walking", "0.02,1,2,3,4,5,6,", "0.04,1,2,3,4,5,6,walking"]

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from firmware_bridge.clock import MonotonicClock, VirtualClock
-from firmware_bridge.recording import Recording, Run, read
+from firmware_bridge.recording import Recording, Run
+from firmware_bridge.recordings.files import read
 from firmware_bridge.source import Chunk, Health
 from firmware_bridge.sources.recording import Source
 from firmware_bridge.window import Windower

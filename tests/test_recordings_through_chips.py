@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 import firmware_bridge.rows.grid
 from firmware_bridge.clock import VirtualClock
 from firmware_bridge.figures import chip_names, driver, emulated
-from firmware_bridge.recording import read
+from firmware_bridge.recordings.files import read
 from firmware_bridge.rows.resample import BETA, REACH, Resampler
 from firmware_bridge.sources.i2c import Source
 

@@ -20,8 +20,8 @@ from deploy.output import Command
 from deploy.outputs.sense_hat import BLUE, CHOICE_S, DIM_YELLOW, FLASH_S, RED, YELLOW, Output, Scene
 from deploy.service import open_outputs, serve
 from deploy.settings import Settings
-from firmware_bridge import recording
 from firmware_bridge.clock import MonotonicClock
+from firmware_bridge.recordings.files import read
 from firmware_bridge.sources.recording import Source
 
 NO_ROW = OFF * 8
@@ -532,9 +532,7 @@ def test_the_stick_teaches_stops_and_takes_back_on_the_real_line(
     hat.plug_in_leds()
     hat.plug_in_stick()
     # 25 times as fast as it was: a window every 50 ms. It begins with a minute of rest.
-    source = Source(
-        recording.read(ROOT / "data_samples" / "mixed_day.csv.gz"), MonotonicClock(), speed=25.0
-    )
+    source = Source(read(ROOT / "data_samples" / "mixed_day.csv.gz"), MonotonicClock(), speed=25.0)
     settings = Settings(device="test", state_dir=str(tmp_path / "state"), outputs=())
     ear, stop = Ear(), threading.Event()
     output = Output(settings, source.truth, sys_root=hat.sys_root, dev_root=hat.dev_root)

@@ -48,8 +48,9 @@ def replay(
     from deploy.score import Output as Score
     from deploy.service import open_outputs, serve, warm_up
     from deploy.settings import read
-    from firmware_bridge import recording
     from firmware_bridge.clock import MonotonicClock
+    from firmware_bridge.recording import RecordingError
+    from firmware_bridge.recordings.files import read as read_recording
     from firmware_bridge.sources.recording import Source
 
     settings = changed(
@@ -67,10 +68,10 @@ def replay(
         console=replace(settings.console, lossless=True, reader_ends=True),
     )
     pace = _speed(speed)
-    played = recording.read(file, subject=subject, session=session)
+    played = read_recording(file, subject=subject, session=session)
     longest_s = max(len(run.samples) for run in played.runs) / played.rate_hz
     if longest_s < settings.window.length_s:
-        raise recording.RecordingError(
+        raise RecordingError(
             f"{file}: its longest run lasts {longest_s:.2f} s, expected at least a window of"
             f" {settings.window.length_s:g} s: record more, or shorten `length_s` in [window]"
         )
