@@ -1,200 +1,41 @@
-"""The Sense HAT: what the stick commands and what the LEDs show, alone and on the real line."""
+"""The Sense HAT: what the stick commands and the LEDs show, alone and on the real line."""
 
 import json
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator
-from math import inf
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from budge import ROOT
 from hat import ENTER, LEFT, RIGHT, Hat, until
+from hat_scenes import (
+    ALL_BLUE,
+    ALL_RED,
+    BTN_DPAD_RIGHT,
+    BTN_SELECT,
+    DIM_QUESTION,
+    REFUSED,
+    blue,
+    info,
+    label,
+    white,
+    window,
+    yellow,
+)
 
 import deploy.outputs.sense_hat as module
-from deploy.led_matrix import DARK, LEVELS, OFF, ON, PICTURES, Colour, encode, glyph
-from deploy.messages import NOT_LABELLING, UNSURE, Activity, Info, Label, Message, Response, Window
+from deploy.led_matrix import DARK, LEVELS
+from deploy.messages import NOT_LABELLING, UNSURE, Info, Label, Message, Response, Window
 from deploy.output import Command
-from deploy.outputs.sense_hat import BLUE, CHOICE_S, DIM_YELLOW, FLASH_S, RED, YELLOW, Output, Scene
+from deploy.outputs.sense_hat import Output
 from deploy.service import open_outputs, serve
 from deploy.settings import Settings
 from firmware_bridge.clock import MonotonicClock
 from firmware_bridge.recordings.files import read
 from firmware_bridge.sources.recording import Source
-
-NO_ROW = OFF * 8
-ALL_RED = encode([ON * 8] * 8, {ON: RED})
-ALL_BLUE = encode([ON * 8] * 8, {ON: BLUE})
-BTN_SELECT, BTN_DPAD_RIGHT = 0x13A, 0x223
-
-
-def white(activity: str, brightness: int) -> bytes:
-    return encode([*glyph(activity), NO_ROW], {ON: Colour(brightness, brightness, brightness)})
-
-
-def blue(activity: str, row: str) -> bytes:
-    return encode([*glyph(activity), row], {ON: BLUE})
-
-
-def yellow(activity: str, row: str) -> bytes:
-    return encode([*glyph(activity), row], {ON: YELLOW, "-": DIM_YELLOW})
-
-
-NOTHING = encode([*PICTURES["nothing"], NO_ROW], {ON: BLUE})
-DIM_QUESTION = white("?", LEVELS[0])
-
-
-def info(*activities: str) -> Info:
-    return Info(
-        version="1",
-        device="test",
-        source="",
-        started="",
-        rate_hz=50.0,
-        channels=6,
-        window_s=2.56,
-        hop_s=1.28,
-        classifier="",
-        activities=dict.fromkeys(activities, 5),
-        model="",
-    )
-
-
-def happening(activity: str, confidence: float) -> Activity:
-    return Activity(
-        activity=activity, confidence=confidence, since="", ts="", novelty=0.0, probabilities={}
-    )
-
-
-def window(activity: str, confidence: float) -> Window:
-    return Window(
-        activity=activity,
-        confidence=confidence,
-        novelty=0.0,
-        start="",
-        ts="",
-        start_s=0.0,
-        end_s=0.0,
-    )
-
-
-def label(activity: str, windows: int = 0) -> Label:
-    return Label(label=activity, since=None, windows=windows)
-
-
-REFUSED = Response(status="error", data={}, error="no")
-UNDONE = Response(status="ok", data={"action": "undone", "activity": "walking", "windows": 3})
-
-
-# What the picture is, at which time
-
-
-def scene(*messages: Message) -> Scene:
-    """At 100 s it has heard these."""
-    made = Scene()
-    for message in messages:
-        made.hear(message, 100.0)
-    return made
-
-
-def test_before_anything_is_heard_it_is_unsure() -> None:
-    assert scene().picture(100.0) == (DIM_QUESTION, inf)
-
-
-@pytest.mark.parametrize("said", [happening, window])
-def test_it_shows_what_is_happening_the_brighter_the_surer(
-    said: Callable[[str, float], Message],
-) -> None:
-    shown = [scene(said("walking", p)).picture(100.0) for p in (0.3, 0.6, 0.8, 0.95)]
-
-    assert shown == [(white("walking", brightness), inf) for brightness in LEVELS]
-
-
-def test_unsure_is_a_dim_question_mark_however_sure_of_that() -> None:
-    assert scene(window("walking", 0.9), window(UNSURE, 0.9)).picture(100.0) == (DIM_QUESTION, inf)
-
-
-@pytest.mark.parametrize(
-    ("windows", "row"),
-    [
-        (0, "--------"),
-        (1, "#-------"),
-        (2, "##------"),
-        (3, "##------"),
-        (4, "###-----"),
-        (127, "#######-"),
-        (128, "########"),
-        (9999, "########"),
-    ],
-)
-def test_while_teaching_a_row_grows_with_the_windows(windows: int, row: str) -> None:
-    taught = scene(window("resting", 0.9), label("walking", windows))
-
-    assert taught.picture(100.0) == (yellow("walking", row), inf)
-
-
-def test_when_teaching_ends_it_shows_again_what_is_happening() -> None:
-    taught = scene(window("resting", 0.95), label("walking", 3), label(NOT_LABELLING))
-
-    assert taught.picture(100.0) == (white("resting", LEVELS[-1]), inf)
-
-
-@pytest.mark.parametrize(("answer", "frame"), [(REFUSED, ALL_RED), (UNDONE, ALL_BLUE)])
-def test_refused_and_undone_flash_once_over_whatever_is_shown(
-    answer: Response, frame: bytes
-) -> None:
-    taught = scene(label("walking", 1))
-    taught.choose(1, 100.0)
-    taught.done_choosing()
-    taught.hear(answer, 100.0)
-
-    assert taught.picture(100.0) == (frame, 100.0 + FLASH_S)
-    assert taught.picture(100.0 + FLASH_S) == (yellow("walking", "#-------"), inf)
-
-
-def test_a_command_that_was_followed_does_not_flash() -> None:
-    said = scene(Response(status="ok", data={"action": "started", "activity": "x", "windows": 0}))
-
-    assert said.picture(100.0) == (DIM_QUESTION, inf)
-
-
-def test_the_choices_are_a_ring_of_nothing_and_all_that_is_known() -> None:
-    known = scene(info("Walking", "dancing", "resting"))
-    right, left = [], []
-    for _ in range(5):
-        known.choose(1, 100.0)
-        right.append(known.chosen)
-    for _ in range(5):
-        known.choose(-1, 100.0)
-        left.append(known.chosen)
-
-    assert right == ["dancing", "resting", "Walking", None, "dancing"]
-    assert left == [None, "Walking", "resting", "dancing", None]
-
-
-def test_a_choice_is_seen_with_its_place_and_then_what_is_happening_again() -> None:
-    known = scene(info("dancing", "driving"), window("dancing", 0.95))
-    known.choose(1, 100.0)
-    assert known.picture(100.0) == (blue("D", "#......."), 100.0 + CHOICE_S)
-    known.choose(1, 101.0)
-    assert known.picture(104.9) == (blue("D", ".#......"), 101.0 + CHOICE_S)
-    assert known.picture(105.0) == (white("D", LEVELS[-1]), inf)
-    assert known.chosen == "driving"
-    known.choose(1, 106.0)
-    assert known.picture(106.0) == (NOTHING, 106.0 + CHOICE_S)
-
-
-def test_a_choice_lasts_until_its_activity_is_forgotten() -> None:
-    known = scene(info("dancing", "driving"))
-    known.choose(-1, 100.0)
-    known.hear(info("baking", "driving"), 101.0)
-    assert known.chosen == "driving"
-    known.hear(info("baking"), 102.0)
-    assert known.chosen is None
-    assert known.picture(102.0) == (NOTHING, 100.0 + CHOICE_S)
-
 
 # The stick and the matrix, as files
 
