@@ -110,6 +110,18 @@ class Registers:
             raise self.impossible(register, count, f"{most} bytes at most")
         return count
 
+    def pending_bytes(self, register: int, most: int, *, frame_bytes: int, frames: int) -> Pending:
+        """Tell whole frames from a byte count, for a FIFO that is no multiple of a frame.
+
+        Run over, it has lost bytes, not frames: it holds more than `frames`, or is out of step ever
+        after. A count may be asked in the middle of a frame; that is over at the next look.
+        """
+        count = self.fifo_bytes(register, most)
+        if count % frame_bytes:
+            count = self.fifo_bytes(register, most)
+        whole, rest = divmod(count, frame_bytes)
+        return Pending(min(whole, frames), overrun=rest > 0 or whole > frames)
+
     def keep(self, register: int, value: int, meaning: str) -> None:
         """Write `value` and read it back. Raises ImuFaultError if the register did not keep it."""
         self.write(register, value)

@@ -42,6 +42,29 @@ class EmulatedChip(Protocol):
         """Lose power for a moment: every register at its power-on value, the FIFO empty."""
 
 
+def store_each(
+    register: int,
+    values: bytes,
+    store: Callable[[int, int], None],
+    following: Callable[[int], int],
+) -> None:
+    """Store the bytes of a write transfer, each in the register that follows the last."""
+    for value in values:
+        store(register, value)
+        register = following(register)
+
+
+def load_each(
+    register: int, length: int, load: Callable[[int], int], following: Callable[[int], int]
+) -> bytes:
+    """Load the bytes of a read transfer, each from the register that follows the last."""
+    answer = bytearray()
+    for _ in range(length):
+        answer.append(load(register))
+        register = following(register)
+    return bytes(answer)
+
+
 class Sampler:
     """Samples `motion` by a clock that is a little wrong, with noise, and says what fell due."""
 

@@ -151,17 +151,10 @@ class Driver:
             )
 
     def pending(self) -> Pending:
-        """Ask for the count: a FIFO that ran over lost bytes, not frames, and is out of step.
-
-        Neither 512 nor 4096 is a multiple of 12 bytes, so the count shows it ever after. It may be
-        asked in the middle of a frame; that is over at the next look.
-        """
-        count = self._registers.fifo_bytes(FIFO_COUNTH, MOST_FIFO_BYTES)
-        if count % FRAME_BYTES:
-            count = self._registers.fifo_bytes(FIFO_COUNTH, MOST_FIFO_BYTES)
-        whole, rest = divmod(count, FRAME_BYTES)
-        overrun = rest > 0 or whole > self.fifo_frames
-        return Pending(min(whole, self.fifo_frames), overrun)
+        """Ask for the count: neither 512 nor 4096 bytes is a multiple of 12, so it shows a loss."""
+        return self._registers.pending_bytes(
+            FIFO_COUNTH, MOST_FIFO_BYTES, frame_bytes=FRAME_BYTES, frames=self.fifo_frames
+        )
 
     def read(self, frames: int) -> NDArray[np.int16]:
         # axH axL ayH ayL azH azL gxH gxL gyH gyL gzH gzL, and again; FIFO_R_W stays where it is

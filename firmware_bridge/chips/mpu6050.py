@@ -121,17 +121,12 @@ class Driver:
     def pending(self) -> Pending:
         """Ask for the count, which alone is believed.
 
-        Some MPU-6050 show the overflow flag always (Linux: "fix no data on MPU6050"). A FIFO that
-        ran over lost bytes, not frames: it is full, or, as no FIFO of the family is a multiple of
-        12 bytes, out of step ever after. A count may be asked in the middle of a frame; that is
-        over at the next look.
+        Some MPU-6050 show the overflow flag always (Linux: "fix no data on MPU6050"); no FIFO of
+        the family is a multiple of 12 bytes, so the count shows it, too.
         """
-        count = self._registers.fifo_bytes(FIFO_COUNT_H, MOST_FIFO_BYTES)
-        if count % FRAME_BYTES:
-            count = self._registers.fifo_bytes(FIFO_COUNT_H, MOST_FIFO_BYTES)
-        whole, rest = divmod(count, FRAME_BYTES)
-        overrun = rest > 0 or whole > self.fifo_frames
-        return Pending(min(whole, self.fifo_frames), overrun)
+        return self._registers.pending_bytes(
+            FIFO_COUNT_H, MOST_FIFO_BYTES, frame_bytes=FRAME_BYTES, frames=self.fifo_frames
+        )
 
     def read(self, frames: int) -> NDArray[np.int16]:
         # axH axL ayH ayL azH azL gxH gxL gyH gyL gzH gzL, and again; FIFO_R_W stays where it is

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firmware_bridge.clock import Clock
-from firmware_bridge.emulated_chip import Motion, Sampler
+from firmware_bridge.emulated_chip import Motion, Sampler, load_each, store_each
 
 G_M_S2 = 9.80665
 WORDS = 512  # 3 KB
@@ -82,18 +82,12 @@ class Twin:
 
     def write(self, data: bytes) -> None:
         self._advance()
-        register = data[0] if data else 0
-        for value in data[1:]:
-            self._store(register, value)
-            register = self._next(register)
+        if data:  # else an address probe
+            store_each(data[0], data[1:], self._store, self._next)
 
     def read(self, register: int, length: int) -> bytes:
         self._advance()
-        answer = bytearray()
-        for _ in range(length):
-            answer.append(self._load(register))
-            register = self._next(register)
-        return bytes(answer)
+        return load_each(register, length, self._load, self._next)
 
     def _next(self, register: int) -> int:
         if not self._registers[CTRL3_C] & IF_INC:

@@ -17,6 +17,8 @@ from firmware_bridge.emulated_chip import (
     GYRO_NOISE_RAD_S,
     Motion,
     Sampler,
+    load_each,
+    store_each,
 )
 
 G_M_S2 = 9.80665
@@ -105,19 +107,12 @@ class Twin:
         self._advance()
         if not data:
             return  # an address probe
-        register = data[0] & 0x7F
-        for value in data[1:]:
-            self._store(register, value)
-            register = self._next(register)
+        store_each(data[0] & 0x7F, data[1:], self._store, self._next)
 
     def read(self, register: int, length: int) -> bytes:
         self._advance()
         register &= 0x7F  # bit 7 means auto-increment to the magnetometer only
-        answer = bytearray()
-        for _ in range(length):
-            answer.append(self._load(register))
-            register = self._next(register)
-        return bytes(answer)
+        return load_each(register, length, self._load, self._next)
 
     def _next(self, register: int) -> int:
         increment = bool(self._registers[CTRL_REG8] & IF_ADD_INC)

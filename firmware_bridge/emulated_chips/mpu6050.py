@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firmware_bridge.clock import Clock
-from firmware_bridge.emulated_chip import Motion, Sampler
+from firmware_bridge.emulated_chip import Motion, Sampler, load_each, store_each
 
 G_M_S2 = 9.80665
 
@@ -98,19 +98,11 @@ class Twin:
         self._advance()
         if not data or self._resetting():
             return  # an address probe, or nobody is listening (assumed)
-        register = data[0] & 0x7F
-        for value in data[1:]:
-            self._store(register, value)
-            register = self._next(register)
+        store_each(data[0] & 0x7F, data[1:], self._store, self._next)
 
     def read(self, register: int, length: int) -> bytes:
         self._advance()
-        register &= 0x7F
-        answer = bytearray()
-        for _ in range(length):
-            answer.append(self._load(register))
-            register = self._next(register)
-        return bytes(answer)
+        return load_each(register & 0x7F, length, self._load, self._next)
 
     @staticmethod
     def _next(register: int) -> int:
