@@ -8,7 +8,7 @@ raw samples needs no second contract; who wants features builds `learner.feature
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple, Protocol, Self, cast
+from typing import ClassVar, NamedTuple, Protocol, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +31,16 @@ class Verdict(NamedTuple):
     novelty: float  # 0 (like what was taught) to 1 (like nothing that was taught)
 
 
+class InexactError(ValueError):
+    """This kind of classifier cannot do that exactly. Teach an empty one what is to remain."""
+
+
 class Classifier(Protocol):
     """Learns one window at a time. The caller has checked every window and every name."""
+
+    # What is learnt follows from which windows were taught, in whatever order: then `unlearn`,
+    # `add` and a `rename` that merges are exact. Otherwise these three raise InexactError.
+    order_free: ClassVar[bool]
 
     activities: dict[str, int]  # windows taught per activity, in the order first taught
 
@@ -47,6 +55,9 @@ class Classifier(Protocol):
 
         Raises ValueError, and changes nothing, where it can tell that it was not taught.
         """
+
+    def rename(self, old: str, new: str) -> None:
+        """Call an activity by another name; one that has the name already takes it in."""
 
     def judge(self, samples: Samples) -> Verdict:
         """Say what a window looks like. What was learnt is not changed by asking."""

@@ -85,9 +85,29 @@ class Recognizer:
         """Take back one taught window; the model is then bit for bit as if it had not been taught.
 
         Raises ValueError for an activity that was not taught, and where the classifier can tell,
-        for a window that was not.
+        for a window that was not; InexactError (a ValueError) where the kind of classifier cannot.
         """
         self._classifier.unlearn(self._checked(samples), _checked_name(activity))
+
+    def rename(self, old: str, new: str) -> None:
+        """Call an activity by another name. Where there is one of that name, the two become one.
+
+        Raises ValueError for an activity that was not taught; InexactError where the kind of
+        classifier cannot merge.
+        """
+        if old not in self._classifier.activities:
+            taught = ", ".join(self._classifier.activities) or "nothing"
+            raise ValueError(f"{old!r} was never taught; taught: {taught}")
+        if old != _checked_name(new):
+            self._classifier.rename(old, new)
+            if old in self._belief:
+                self._belief[new] = self._belief.get(new, 0.0) + self._belief.pop(old)
+
+    def clear(self) -> None:
+        """Forget everything, as if newly made."""
+        shape = WindowShape(self.rate_hz, self.n_channels, self.window_rows)
+        self._classifier = contract.named(self.classifier, shape)
+        self._belief = {}
 
     def predict(self, samples: Samples) -> Prediction:
         """Say what one window shows, by itself. Changes nothing."""

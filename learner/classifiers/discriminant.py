@@ -10,7 +10,7 @@ Beyond that sums round as floats do. A feature beyond ±8 saturates: it is as la
 """
 
 from collections.abc import Mapping
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,8 @@ HALF_NOVEL = 2.5  # the squared distance per feature, relative to its expectatio
 
 class Learner:
     """See the module. `judge` solves for the discriminant when something was learnt since."""
+
+    order_free: ClassVar[bool] = True
 
     def __init__(self, shape: WindowShape) -> None:
         from learner import kernels
@@ -75,6 +77,16 @@ class Learner:
         else:
             raise ValueError(f"this is not the window that was taught as {activity!r}")
         self._kernels.add_outer(x, -1.0, self._moment)
+        self._plane = None
+
+    def rename(self, old: str, new: str) -> None:
+        """See `Classifier`. Sums add, so a merge is exact."""
+        if new in self.activities:
+            self.activities[new] += self.activities.pop(old)
+            self._sums[new] = self._sums[new] + self._sums.pop(old)
+        else:
+            self.activities = {new if a == old else a: n for a, n in self.activities.items()}
+            self._sums[new] = self._sums.pop(old)
         self._plane = None
 
     def judge(self, samples: Samples) -> Verdict:
