@@ -8,6 +8,10 @@ label/set    walking                                         start now
              {"activity":…,"start_age_ms":…,"end_age_ms":…}  a press that waited for the Wi-Fi
              {"activity":…,"start":"…Z","end":"…Z"}          a stretch, in our own time stamps
 label/undo   (anything)                                      take back the last
+
+request/rename  {"from":"walk","to":"walking"}               another name, or a merger
+request/forget  {"activity":"walking"}                       as if it had never been taught
+                {"start":"…Z","end":"…Z"}                    nor whatever was taught then
 """
 
 import math
@@ -48,7 +52,21 @@ class Undo(NamedTuple):
     pass
 
 
-Gesture = Start | Stop | Span | Undo
+class Rename(NamedTuple):
+    old: str
+    new: str
+
+
+class Forget(NamedTuple):
+    activity: str
+
+
+class ForgetSpan(NamedTuple):
+    start_us: int
+    end_us: int
+
+
+Gesture = Start | Stop | Span | Undo | Rename | Forget | ForgetSpan
 
 
 class RefusedError(ValueError):
@@ -60,13 +78,38 @@ class RefusedError(ValueError):
 
 
 class _Json(msgspec.Struct, forbid_unknown_fields=True):
+    transaction: str | None = None
+
+
+class _LabelJson(_Json, forbid_unknown_fields=True):
     activity: str | None = None
     last_s: float | None = None
     start_age_ms: float | None = None
     end_age_ms: float | None = None
     start: datetime | None = None
     end: datetime | None = None
-    transaction: str | None = None
+
+
+class _RenameJson(
+    _Json, forbid_unknown_fields=True, kw_only=True, rename={"old": "from", "new": "to"}
+):
+    old: str
+    new: str
+
+
+class _ForgetJson(_Json, forbid_unknown_fields=True):
+    activity: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+# What a command's JSON may say, and what else may come.
+SHAPES: dict[str, tuple[type[_Json], str]] = {
+    "label/set": (_LabelJson, 'a name, or an object such as {"activity":"walking","last_s":30}'),
+    "label/undo": (_LabelJson, "anything else"),
+    "request/rename": (_RenameJson, 'an object such as {"from":"walk","to":"walking"}'),
+    "request/forget": (_ForgetJson, 'an object such as {"activity":"walking"}'),
+}
 
 
 def parse(
@@ -77,8 +120,8 @@ def parse(
     `at_wall` gives the journal time at which our wall clock showed so many microseconds since
     1970. Raises RefusedError.
     """
-    if topic not in ("label/set", "label/undo"):
-        raise RefusedError(f"nothing listens on {topic}: use label/set or label/undo")
+    if topic not in SHAPES:
+        raise RefusedError(f"nothing listens on {topic}: use {', '.join(SHAPES)}")
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise RefusedError(
             f"the payload has {len(payload)} bytes, expected at most {MAX_PAYLOAD_BYTES}"
@@ -89,24 +132,44 @@ def parse(
         raise RefusedError(
             f"the payload is not UTF-8: byte 0x{payload[error.start]:02x} at {error.start}"
         ) from error
-    command = _Json(activity=text or None)
-    if text[:1] in ("{", "[", '"'):
+    shape, example = SHAPES[topic]
+    command: _Json = _LabelJson(activity=text or None)
+    if shape is not _LabelJson or text[:1] in ("{", "[", '"'):
         try:
-            command = msgspec.json.decode(text, type=_Json)
+            command = msgspec.json.decode(text, type=shape)
         except msgspec.DecodeError as error:
             raise RefusedError(
-                f"the payload is not a JSON command ({error}):"
-                ' expected a name, or an object such as {"activity":"walking","last_s":30}'
+                f"the payload is not a JSON command ({error}): expected {example}"
             ) from error
-    if topic == "label/undo":
-        return Undo(), command.transaction if text[:1] == "{" else None
     try:
-        return _gesture(command, now_us, at_wall), command.transaction
+        return _gesture(topic, command, now_us, at_wall), command.transaction
     except RefusedError as error:
         raise RefusedError(str(error), command.transaction) from error
 
 
-def _gesture(command: _Json, now_us: int, at_wall: Callable[[int], int]) -> Gesture:
+def _gesture(topic: str, command: _Json, now_us: int, at_wall: Callable[[int], int]) -> Gesture:
+    match command:
+        case _RenameJson():
+            return Rename(checked_name(command.old), checked_name(command.new))
+        case _ForgetJson():
+            return _forget(command, now_us, at_wall)
+        case _LabelJson() if topic == "label/set":
+            return _label(command, now_us, at_wall)
+        case _:
+            return Undo()
+
+
+def _forget(command: _ForgetJson, now_us: int, at_wall: Callable[[int], int]) -> Gesture:
+    match command.activity, command.start, command.end:
+        case str() as activity, None, None:
+            return Forget(checked_name(activity))
+        case None, datetime() as start, datetime() as end:
+            start_us, end_us = (_journal_us(moment, at_wall) for moment in (start, end))
+            return ForgetSpan(*_ordered(start_us, min(end_us, now_us)))
+    raise RefusedError("say what to forget in one way: activity, or start and end")
+
+
+def _label(command: _LabelJson, now_us: int, at_wall: Callable[[int], int]) -> Gesture:
     spans = [
         command.last_s is not None,
         command.start_age_ms is not None or command.end_age_ms is not None,
@@ -118,7 +181,7 @@ def _gesture(command: _Json, now_us: int, at_wall: Callable[[int], int]) -> Gest
     stop = command.activity is None or command.activity.casefold() in ("stop", NOT_LABELLING)
     if stop and command.last_s is None and command.start_age_ms is None and command.start is None:
         if command.end is not None:
-            return Stop(min(_journal_us(command.end, now_us, at_wall), now_us))
+            return Stop(min(_recent_us(command.end, now_us, at_wall), now_us))
         return Stop(_ago(now_us, (command.end_age_ms or 0) / 1e3, "end_age_ms"))
     activity = checked_name(command.activity or "")
     if command.last_s is not None:
@@ -128,14 +191,15 @@ def _gesture(command: _Json, now_us: int, at_wall: Callable[[int], int]) -> Gest
     if command.start is not None or command.end is not None:
         if command.start is None or command.end is None:
             raise RefusedError("a stretch needs both start and end")
-        start, end = (_journal_us(t, now_us, at_wall) for t in (command.start, command.end))
-        return _span(activity, start, min(end, now_us))
+        start, end = (_recent_us(t, now_us, at_wall) for t in (command.start, command.end))
+        return Span(activity, *_ordered(start, min(end, now_us)))
     start = _ago(now_us, (command.start_age_ms or 0) / 1e3, "start_age_ms")
     if command.end_age_ms is None:
         return Start(activity, start)
     if command.start_age_ms is None:
         raise RefusedError("end_age_ms with an activity needs start_age_ms, too")
-    return _span(activity, start, _ago(now_us, command.end_age_ms / 1e3, "end_age_ms"))
+    end = _ago(now_us, command.end_age_ms / 1e3, "end_age_ms")
+    return Span(activity, *_ordered(start, end))
 
 
 def _ago(now_us: int, seconds: float, field: str) -> int:
@@ -144,25 +208,29 @@ def _ago(now_us: int, seconds: float, field: str) -> int:
     return now_us - round(seconds * 1e6)
 
 
-def _journal_us(moment: datetime, now_us: int, at_wall: Callable[[int], int]) -> int:
+def _journal_us(moment: datetime, at_wall: Callable[[int], int]) -> int:
     if moment.tzinfo is None:
         raise RefusedError(f"{moment.isoformat()} has no time zone: write it with a Z, in UTC")
     try:
-        at_us = at_wall(round(moment.astimezone(UTC).timestamp() * 1e6))
+        return at_wall(round(moment.astimezone(UTC).timestamp() * 1e6))
     except OverflowError as error:  # a zone moves it out of the years 1 to 9999
         raise RefusedError(f"{moment.isoformat()} is no moment of ours") from error
+
+
+def _recent_us(moment: datetime, now_us: int, at_wall: Callable[[int], int]) -> int:
+    at_us = _journal_us(moment, at_wall)
     if abs(now_us - at_us) > MAX_AGE_S * 1e6:
         raise RefusedError(f"{moment.isoformat()} is more than a year away from now")
     return at_us
 
 
-def _span(activity: str, start_us: int, end_us: int) -> Span:
+def _ordered(start_us: int, end_us: int) -> tuple[int, int]:
     if start_us >= end_us:
         raise RefusedError(
             f"the stretch ends {(start_us - end_us) / 1e6:.1f} s before it starts,"
             " expected its end after its start and both in the past"
         )
-    return Span(activity, start_us, end_us)
+    return start_us, end_us
 
 
 def checked_name(name: str) -> str:

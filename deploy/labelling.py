@@ -5,9 +5,20 @@ the annotation is on the disk, not before.
 """
 
 import logging
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from deploy.gestures import Gesture, RefusedError, Span, Start, Stop, Undo
+from deploy.gestures import (
+    Forget,
+    ForgetSpan,
+    Gesture,
+    RefusedError,
+    Rename,
+    Span,
+    Start,
+    Stop,
+    Undo,
+)
 from learner.journal import Annotation, Journal
 from learner.lessons import Teacher
 from learner.recognizer import Recognizer
@@ -20,11 +31,13 @@ MAX_ACTIVITIES = 200
 class Done(NamedTuple):
     """What a gesture led to."""
 
-    action: str  # started, stopped, taught, undone
-    activity: str
-    windows: int  # that changed by it, or were learnt in the stretch it ends
-    start_us: int
-    end_us: int | None
+    action: str  # started, stopped, taught, undone, renamed, merged, forgotten
+    activity: str | None  # None: all that was done in the stretch
+    # That changed by it so far, were learnt in the stretch it ends, or are now known by the name.
+    windows: int
+    start_us: int | None = None
+    end_us: int | None = None
+    was: str | None = None  # the name before
 
 
 class Labelling:
@@ -85,16 +98,23 @@ class Labelling:
         """Do what the gesture says; on the disk on return. Raises RefusedError."""
         match gesture:
             case Start():
-                return self._start(gesture, now_us, origin)
+                done = self._start(gesture, now_us, origin)
             case Stop():
                 said = self.teaching
                 if said is None:
                     raise RefusedError("nothing is being taught, so there is nothing to stop")
-                return self._stop(said, gesture.at_us)
+                done = self._stop(said, gesture.at_us)
             case Span():
-                return self._span(gesture, origin)
+                done = self._span(gesture, origin)
             case Undo():
-                return self._undo()
+                done = self._undo()
+            case Rename():
+                done = self._rename(gesture)
+            case Forget():
+                done = self._forget(gesture.activity)
+            case ForgetSpan():
+                done = self._forget_span(gesture)
+        return done
 
     def _start(self, start: Start, now_us: int, origin: str) -> Done:
         activity = self._known_spelling(start.activity)
@@ -144,9 +164,64 @@ class Labelling:
         self._before = None
         return Done("undone", said.activity, self._teacher.follow(), said.start_us, said.end_us)
 
+    def _rename(self, gesture: Rename) -> Done:
+        known = self._spellings()
+        old = known.get(gesture.old.casefold())
+        if old is None:
+            raise _unknown(gesture.old, known.values())
+        # Of itself it may be another spelling; of another activity it is what that one is called.
+        same = old.casefold() == gesture.new.casefold()
+        new = gesture.new if same else known.get(gesture.new.casefold(), gesture.new)
+        if old == new:
+            raise RefusedError(f"{old!r} is called so already")
+        merged = new in known.values()
+        self._teacher.finish()
+        counts, teaching = self._recognizer.activities, self.teaching
+        self._teacher.rename(old, new)
+        windows = self._recognizer.activities.get(new, 0)
+        # What the other brings was not learnt in the stretch that is being taught.
+        if teaching is not None and teaching.activity in (old, new):
+            self._windows_before += windows - counts.get(teaching.activity, 0)
+        if self._before is not None and self._before[0].activity in (old, new):
+            ended, count = self._before
+            count += windows - counts.get(ended.activity, 0)
+            self._before = ended._replace(activity=new), count
+        return Done("merged" if merged else "renamed", new, windows, was=old)
+
+    def _forget(self, activity: str) -> Done:
+        """Unlearn it; what was said of it is off the disk, its rows are for `Journal.wipe`."""
+        spellings = [a for a in self._journal.ever_said() if a.casefold() == activity.casefold()]
+        if not spellings:
+            raise _unknown(activity, self._journal.ever_said())
+        if self.teaching is not None and self.teaching.activity in spellings:
+            raise RefusedError(f"{self.teaching.activity!r} is being taught now: stop it first")
+        self._teacher.finish()
+        for spelling in spellings:
+            self._journal.forget(spelling)
+        return Done("forgotten", spellings[-1], self._teacher.finish())
+
+    def _forget_span(self, span: ForgetSpan) -> Done:
+        if self.teaching is not None and self.teaching.start_us < span.end_us:
+            raise RefusedError(
+                f"{self.teaching.activity!r} is being taught since before then: stop it first"
+            )
+        self._teacher.finish()
+        self._journal.forget_between(span.start_us, span.end_us)
+        self._before = None  # where a stretch was cut in two, later ones have new numbers
+        return Done("forgotten", None, self._teacher.finish(), span.start_us, span.end_us)
+
+    def _spellings(self) -> dict[str, str]:
+        return {said.activity.casefold(): said.activity for said in self._journal.annotations}
+
     def _known_spelling(self, activity: str) -> str:
         """`Walking` is the `walking` that is already known; a new one needs room."""
-        known = {said.activity.casefold(): said.activity for said in self._journal.annotations}
+        known = self._spellings()
         if activity.casefold() not in known and len(known) >= MAX_ACTIVITIES:
             raise RefusedError(f"{MAX_ACTIVITIES} activities are known, which is as many as fit")
         return known.get(activity.casefold(), activity)
+
+
+def _unknown(activity: str, known: Iterable[str]) -> RefusedError:
+    return RefusedError(
+        f"nothing was taught as {activity!r}, only as: {', '.join(known) or 'nothing at all'}"
+    )

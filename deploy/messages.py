@@ -121,7 +121,7 @@ class Health(Message, frozen=True, kw_only=True):
 
 
 class Response(Message, frozen=True, kw_only=True):
-    """The answer to a command. `ok` means: it is on the disk."""
+    """The answer to a press of the button. `ok` means: it is on the disk."""
 
     topic: ClassVar[str] = "response/label"
 
@@ -129,3 +129,24 @@ class Response(Message, frozen=True, kw_only=True):
     data: dict[str, str | int | float | None]
     error: str | None = None
     transaction: str | None = None  # whatever the command brought
+
+
+class RenameResponse(Response, frozen=True, kw_only=True):
+    """The answer to `request/rename`."""
+
+    topic: ClassVar[str] = "response/rename"
+
+
+class ForgetResponse(Response, frozen=True, kw_only=True):
+    """The answer to `request/forget`. `ok` means: there is no trace of it in the file."""
+
+    topic: ClassVar[str] = "response/forget"
+
+
+# Every command there is, and what answers it.
+RESPONSES: dict[str, type[Response]] = {
+    "label/set": Response,
+    "label/undo": Response,
+    "request/rename": RenameResponse,
+    "request/forget": ForgetResponse,
+}

@@ -13,12 +13,13 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from deploy.gestures import RefusedError, parse
-from deploy.happening import Happening
+from deploy.happening import STARTED, Happening
 from deploy.health import Monitor
 from deploy.inbox import Command, Ended, Inbox
 from deploy.labelling import Done, Labelling
 from deploy.messages import (
     NOT_LABELLING,
+    RESPONSES,
     UNSURE,
     Info,
     Label,
@@ -65,6 +66,7 @@ class Pipeline:
         self._source = source
         self._journal = journal
         self._recognizer = recognizer
+        self._teacher = teacher
         self._outputs = outputs
         self._labelling = Labelling(
             journal, teacher, recognizer, limit_us=round(settings.labelling.limit_min * 60e6)
@@ -94,6 +96,7 @@ class Pipeline:
         for output in self._outputs:
             output.start(self._command)
         self._end_activity()  # what a crash left without an end
+        self._wipe()
         self._send_info()
         self._send_label()
         self._see_nothing()  # what the broker still retains is of another day
@@ -102,7 +105,7 @@ class Pipeline:
         monitor = Monitor(self._source)
         try:
             while not stop.is_set():
-                match self._inbox.get(WAIT_S):
+                match self._inbox.get(0.0 if self._teacher.behind else WAIT_S):
                     case Chunk() as chunk:
                         self._take(chunk)
                     case Command() as command:
@@ -113,6 +116,8 @@ class Pipeline:
                             break
                     case Ended(error=error) if error is not None:
                         raise error
+                    case None:
+                        self._catch_up()
                 health = monitor.look(rows_lost=reader.lost_rows, waiting=self._inbox.waiting)
                 if health is not None:
                     self._send(health)
@@ -123,7 +128,7 @@ class Pipeline:
             reader.join(timeout=5)
             self._end_activity()
             self._journal.flush(durable=True)
-            self._labelling.tick()  # what is learnt is all of what is stored, also at the end
+            self._teacher.finish()  # what is learnt is all of what is stored, also at the end
 
     # -- rows in ---------------------------------------------------------------------------------
 
@@ -147,8 +152,10 @@ class Pipeline:
     def _see(self, rows: Rows) -> None:
         if self._labelling.teaching is not None:
             self._journal.flush(durable=True)
+        was_behind = self._teacher.behind
         ended = self._labelling.tick()
-        if ended is not None or set(self._recognizer.activities) != self._known:
+        caught_up = was_behind and not self._teacher.behind
+        if ended is not None or caught_up or set(self._recognizer.activities) != self._known:
             self._send_info()  # an activity is named here before it is used
         prediction = self._recognizer.observe(rows.samples)
         start_us, end_us = (self._timeline.journal_us(t) for t in (rows.start_s, rows.end_s))
@@ -169,6 +176,13 @@ class Pipeline:
         for message in self._happening.follow(prediction, start_us, end_us, offset_us):
             self._send(message)
         self._seen_us = end_us
+
+    def _catch_up(self) -> None:
+        """Go on with a long lesson while nothing else is to be done."""
+        if self._teacher.behind:
+            self._teacher.follow()
+            if not self._teacher.behind:
+                self._send_info()
 
     def _mind_silence(self) -> None:
         """What a sensor does not see any more is not going on for all we know."""
@@ -191,7 +205,8 @@ class Pipeline:
             self._journal.flush()
             self._note_wall()
             self._flushed_us = now_us
-        if now_us - self._pruned_us >= PRUNE_US:
+        # What is still to be unlearnt must still be there.
+        if now_us - self._pruned_us >= PRUNE_US and not self._teacher.behind:
             self._journal.prune(now_us - round(self._settings.journal.retain_hours * 3600e6))
             self._pruned_us = now_us
 
@@ -218,13 +233,14 @@ class Pipeline:
             now_us = self._timeline.journal_us(command.at_s)
         response = self._answer(command, now_us)
         self._refused = response.error
-        if response.status == "ok":
+        if response.data:  # something was done
             self._send_info()
         self._send(response)
         self._send_label()
 
     def _answer(self, command: Command, now_us: int) -> Response:
         """Do what the command says. Whatever it is, it is answered, and the line goes on."""
+        kind = RESPONSES.get(command.topic, Response)
         transaction: str | None = None
         try:
             gesture, transaction = parse(
@@ -233,10 +249,16 @@ class Pipeline:
             if transaction is not None and transaction in self._answered:
                 return self._answered[transaction]  # a broker may deliver twice
             done = self._labelling.handle(gesture, now_us, "mqtt")
-            response = Response(status="ok", data=self._told(done), transaction=transaction)
+            trouble = self._wipe() if done.action == "forgotten" else None
+            response = kind(
+                status="ok" if trouble is None else "error",
+                data=self._told(done),
+                error=trouble,
+                transaction=transaction,
+            )
         except RefusedError as error:
             log.info("refused: %s", error)
-            return Response(
+            return kind(
                 status="error",
                 data={},
                 error=str(error),
@@ -244,7 +266,7 @@ class Pipeline:
             )
         except sqlite3.OperationalError as error:
             log.warning("a command was not kept: %s", error)
-            return Response(
+            return kind(
                 status="error",
                 data={},
                 error=f"not kept, the journal cannot be written ({error}): make room on the disk",
@@ -256,15 +278,37 @@ class Pipeline:
                 self._answered.popitem(last=False)
         return response
 
+    def _wipe(self) -> str | None:
+        """Take what was forgotten out of the journal's file; returns why that was not possible."""
+        if not self._journal.to_wipe:
+            return None
+        self._see_nothing()  # what goes on is remembered by its name, which may be the forgotten
+        started = self._journal.recall(STARTED) or b""
+        try:
+            self._journal.wipe()
+            self._journal.remember(STARTED, started)
+        except sqlite3.OperationalError as error:
+            trouble = (
+                f"unlearnt, but its traces are still in the journal's file ({error}):"
+                " make room on the disk and restart budge, which takes them out"
+            )
+            log.warning("what was forgotten is %s", trouble)
+            return trouble
+        return None
+
     def _told(self, done: Done) -> dict[str, str | int | float | None]:
         offset_us = self._timeline.wall_offset_us()
-        return {
+        told: dict[str, str | int | float | None] = {
             "action": done.action,
             "activity": done.activity,
             "windows": done.windows,
-            "start": rfc3339(done.start_us + offset_us),
-            "end": None if done.end_us is None else rfc3339(done.end_us + offset_us),
         }
+        if done.was is not None:
+            told |= {"from": done.was, "to": done.activity}
+        if done.start_us is not None:
+            end = None if done.end_us is None else rfc3339(done.end_us + offset_us)
+            told |= {"start": rfc3339(done.start_us + offset_us), "end": end}
+        return told
 
     # -- messages out ----------------------------------------------------------------------------
 

@@ -14,17 +14,37 @@ moments touches only windows within `guard_us` of them.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator
+from itertools import chain, pairwise
 from typing import NamedTuple
 
+from learner.features import Samples
 from learner.journal import Annotation, Journal
+from learner.journal_rows import SAME_RATE, Span, merged
 from learner.recognizer import Recognizer
+
+# Windows a call of `follow` learns or unlearns at most, a tenth of a second on a busy desktop core:
+# hours taught at once do not hold up the line.
+LESSON_WINDOWS = 256
 
 
 class Stretch(NamedTuple):
     start_us: int
     end_us: int
     activity: str
+
+    @property
+    def span(self) -> Span:
+        return self.start_us, self.end_us
+
+
+class Change(NamedTuple):
+    """A window that is to be something else than it was taught; None: nothing."""
+
+    samples: Samples
+    was: str | None
+    now: str | None
 
 
 def paint(annotations: Iterable[Annotation], now_us: int) -> list[Stretch]:
@@ -62,7 +82,13 @@ def painted(stretches: list[Stretch], start_us: int, end_us: int) -> str | None:
 
 
 class Teacher:
-    """Keeps a recognizer equal to what its journal says. Owned by the thread of the journal."""
+    """Keeps a recognizer equal to what its journal says. Owned by the thread of the journal.
+
+    One that is `order_free` is equal bit for bit, however it came to be. One that is not is
+    the model that learnt the windows run by run in the order of time: bit for bit after `rebuild`,
+    which is what is done when something is taken back or two activities become one, and live as
+    long as everything was taught while it happened.
+    """
 
     def __init__(
         self, journal: Journal, recognizer: Recognizer, *, hop: int, guard_us: int
@@ -71,27 +97,72 @@ class Teacher:
         self._recognizer = recognizer
         self._hop = hop
         self._guard_us = guard_us
+        length_us = round(recognizer.window_s * 1e6)
+        self.shortest_us = length_us + 2 * guard_us  # a shorter annotation may teach nothing
+        # So far from a change of the paint the last window that it concerns may begin or end.
+        self._reach_us = guard_us + round(length_us * (1 + SAME_RATE))
         self._annotations = journal.annotations
         self._now_us = journal.end_us
+        self._due: deque[Iterator[Change]] = deque()
 
     @property
-    def shortest_us(self) -> int:
-        """An annotation shorter than this teaches nothing, wherever it falls on the grid."""
-        return self._length_us + 2 * self._guard_us
+    def behind(self) -> bool:
+        """Whether `follow` has more to do than a call may take."""
+        return bool(self._due)
 
     def rebuild(self) -> int:
-        """Teach an empty recognizer all that the journal holds; returns the number of windows."""
+        """Teach the recognizer, emptied, all that the journal holds; the number of windows."""
+        self._recognizer.clear()
+        self._due.clear()
         self._annotations, self._now_us = self._journal.annotations, self._journal.end_us
-        return sum(
-            self._shift([], 0, [stretch], stretch.start_us, stretch.end_us)
-            for stretch in paint(self._annotations, self._now_us)
-        )
+        said = paint(self._annotations, self._now_us)
+        self._due.append(self._changes([], 0, said, self._now_us, [s.span for s in said]))
+        return self._learn(None)
 
     def follow(self) -> int:
         """Learn what was said or recorded since the last call, and unlearn what was taken back.
 
-        Returns how many windows changed their activity.
+        At most LESSON_WINDOWS in a call, the rest in the next ones: see `behind`. Returns how
+        many windows changed their activity.
         """
+        self._notice()
+        return self._learn(LESSON_WINDOWS)
+
+    def finish(self) -> int:
+        """Follow to the end, however long that takes."""
+        self._notice()
+        return self._learn(None)
+
+    def rename(self, old: str, new: str) -> None:
+        """Call an activity by another name, in the journal and in the model; see `Journal.rename`.
+
+        On the disk when this returns.
+        """
+        self.finish()
+        before = [
+            stretch._replace(activity=new) if stretch.activity == old else stretch
+            for stretch in paint(self._annotations, self._now_us)
+        ]
+        self._journal.rename(old, new)
+        self._annotations = self._journal.annotations
+        known = self._recognizer.activities
+        if old in known and new in known and not self._recognizer.order_free:
+            self.rebuild()
+            return
+        if old in known:
+            self._recognizer.rename(old, new)
+        # Where the two met there was a border, and there is none any more.
+        borders = [
+            (one.end_us, two.start_us)
+            for one, two in pairwise(before)
+            if one.end_us == two.start_us and one.activity == two.activity == new
+        ]
+        after = paint(self._annotations, self._now_us)
+        self._due.append(self._changes(before, self._now_us, after, self._now_us, borders))
+        self._learn(None)
+
+    def _notice(self) -> None:
+        """Put what was said or recorded since the last call behind what is still due."""
         before, before_us = self._annotations, self._now_us
         after, after_us = self._journal.annotations, self._journal.end_us
         self._annotations, self._now_us = after, after_us
@@ -102,68 +173,73 @@ class Teacher:
         spans = [(a.start_us, after_us if a.end_us is None else a.end_us) for a in changed]
         if self._journal.open_annotation is not None or self._journal.said_until_us > before_us:
             spans.append((before_us, after_us))
-        if not spans:
-            return 0
-        start = min(span[0] for span in spans) - self._guard_us
-        end = max(span[1] for span in spans) + self._guard_us
-        return self._shift(
-            self._paint_near(before, before_us, start, end),
-            before_us,
-            self._paint_near(after, after_us, start, end),
-            start,
-            end,
-        )
+        if spans:
+            was = self._paint_near(before, before_us, spans)
+            now = self._paint_near(after, after_us, spans)
+            self._due.append(self._changes(was, before_us, now, after_us, spans))
 
     def _paint_near(
-        self, annotations: tuple[Annotation, ...], now_us: int, start_us: int, end_us: int
+        self, annotations: tuple[Annotation, ...], now_us: int, spans: list[Span]
     ) -> list[Stretch]:
-        """Paint only what a window that touches start … end can see: years of labels are many."""
-        reach = self._guard_us + self._length_us
+        """Paint only what a window that touches the spans can see: years of labels are many."""
+        reach = self._reach_us + self._guard_us
+        start_us, end_us = min(s for s, _ in spans) - reach, max(e for _, e in spans) + reach
         return paint(
             (
                 a
                 for a in annotations
-                if a.start_us < end_us + reach
-                and (now_us if a.end_us is None else a.end_us) > start_us - reach
+                if a.start_us < end_us and (now_us if a.end_us is None else a.end_us) > start_us
             ),
             now_us,
         )
 
-    @property
-    def _length_us(self) -> int:
-        return round(self._recognizer.window_s * 1e6)
-
-    def _shift(
+    def _changes(
         self,
         before: list[Stretch],
         before_us: int,
         after: list[Stretch],
-        start_us: int,
-        end_us: int,
-    ) -> int:
-        """Move the windows that touch start … end from what they were taught to what they are.
+        after_us: int,
+        spans: list[Span],
+    ) -> Iterator[Change]:
+        """Yield the windows near the spans that are not to be what they were taught.
 
-        Rows ended at `before_us` when `before` was painted: later windows were taught nothing.
+        Rows ended at `before_us` when `before` was painted, and at `after_us` then: what came
+        later was taught nothing, and is another call's.
         """
-        shifted = 0
-        guard, reach = self._guard_us, self._length_us
-        for window in self._journal.windows(
-            start_us - reach,
-            end_us + reach,
-            length=self._recognizer.window_rows,
-            hop=self._hop,
-            rate_hz=self._recognizer.rate_hz,
-            channels=self._recognizer.n_channels,
-        ):
-            was = None
-            if window.end_us <= before_us:
-                was = painted(before, window.start_us - guard, window.end_us + guard)
-            now = painted(after, window.start_us - guard, window.end_us + guard)
-            if was == now:
+        guard = self._guard_us
+        for start_us, end_us in merged((s - self._reach_us, e + self._reach_us) for s, e in spans):
+            for window in self._journal.windows(
+                start_us,
+                end_us,
+                length=self._recognizer.window_rows,
+                hop=self._hop,
+                rate_hz=self._recognizer.rate_hz,
+                channels=self._recognizer.n_channels,
+            ):
+                was, now = (
+                    painted(stretches, window.start_us - guard, window.end_us + guard)
+                    if window.end_us <= known_us
+                    else None
+                    for stretches, known_us in ((before, before_us), (after, after_us))
+                )
+                if was != now:
+                    yield Change(window.samples, was, now)
+
+    def _learn(self, at_most: int | None) -> int:
+        """Make so many of the changes that are due, or all; returns how many."""
+        changed = 0
+        while self._due and changed != at_most:
+            change = next(self._due[0], None)
+            if change is None:
+                self._due.popleft()
                 continue
-            if was is not None:
-                self._recognizer.unlearn(window.samples, was)
-            if now is not None:
-                self._recognizer.learn(window.samples, now)
-            shifted += 1
-        return shifted
+            changed += 1
+            if change.was is not None and not self._recognizer.order_free:
+                changed += sum(1 for _ in chain.from_iterable(self._due))
+                self.rebuild()
+                break
+            if change.was is not None:
+                self._recognizer.unlearn(change.samples, change.was)
+            if change.now is not None:
+                self._recognizer.learn(change.samples, change.now)
+        return changed

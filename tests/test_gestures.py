@@ -2,7 +2,20 @@
 
 import pytest
 
-from deploy.gestures import Gesture, RefusedError, Span, Start, Stop, Undo, parse
+from deploy.gestures import (
+    SHAPES,
+    Forget,
+    ForgetSpan,
+    Gesture,
+    RefusedError,
+    Rename,
+    Span,
+    Start,
+    Stop,
+    Undo,
+    parse,
+)
+from deploy.messages import RESPONSES
 
 NOW = 1_764_000_000_000_000
 OFFSET = 5_000_000  # the wall clock is 5 s ahead of journal time
@@ -113,6 +126,66 @@ def test_anything_on_undo_is_an_undo_and_keeps_its_transaction() -> None:
 def test_a_payload_is_refused_with_a_sentence(payload: bytes | str, sentence: str) -> None:
     with pytest.raises(RefusedError, match=sentence):
         read(payload)
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "meaning"),
+    [
+        ("rename", '{"from":"walk","to":" walking "}', Rename("walk", "walking")),
+        ("rename", '{"from":"cafe\u0301","to":"x"}', Rename("caf\u00e9", "x")),
+        ("forget", '{"activity":"walking"}', Forget("walking")),
+        (
+            "forget",
+            '{"start":"2025-11-24T15:59:35Z","end":"2025-11-24T16:59:55+01:00"}',
+            ForgetSpan(NOW - 30 * S, NOW - 10 * S),
+        ),
+        (
+            "forget",
+            '{"start":"2025-11-24T00:00:00Z","end":"2025-11-25T00:00:00Z"}',
+            ForgetSpan(NOW - OFFSET - 16 * 3600 * S, NOW),
+        ),
+        (  # years ago, which nobody would label
+            "forget",
+            '{"start":"1970-01-01T00:00:00Z","end":"1970-01-02T00:00:00Z"}',
+            ForgetSpan(-OFFSET, 86400 * S - OFFSET),
+        ),
+    ],
+)
+def test_a_request_means(topic: str, payload: str, meaning: Gesture) -> None:
+    assert read(payload, f"request/{topic}") == meaning
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload", "sentence"),
+    [
+        ("rename", "walking", 'not a JSON command .*expected an object such as {"from"'),
+        ("rename", "", "not a JSON command"),
+        ("rename", '{"from":"walk"}', "missing required field `to`"),
+        ("rename", '{"from":"walk","to":"unknown"}', "meaning of its own"),
+        ("rename", '{"from":"walk","to":""}', "has no name"),
+        ("rename", '{"from":"walk","into":"walking"}', "unknown field `into`"),
+        ("forget", "walking", 'not a JSON command .*expected an object such as {"activity"'),
+        ("forget", "{}", "in one way: activity, or start and end"),
+        ("forget", '{"start":"2025-11-24T15:59:35Z"}', "in one way: activity, or start and end"),
+        (
+            "forget",
+            '{"activity":"a","start":"2025-11-24T15:59:35Z","end":"2025-11-24T15:59:36Z"}',
+            "in one way: activity, or start and end",
+        ),
+        (
+            "forget",
+            '{"start":"2025-11-24T15:59:35Z","end":"2025-11-24T15:59:34Z"}',
+            "ends 1.0 s before it starts",
+        ),
+    ],
+)
+def test_a_request_is_refused_with_a_sentence(topic: str, payload: str, sentence: str) -> None:
+    with pytest.raises(RefusedError, match=sentence):
+        read(payload, f"request/{topic}")
+
+
+def test_every_command_that_is_understood_has_its_answer() -> None:
+    assert set(SHAPES) == set(RESPONSES)
 
 
 def test_a_refusal_keeps_the_transaction() -> None:

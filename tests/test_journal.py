@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from firmware_bridge.source import Chunk
 from firmware_bridge.window import Window, Windower
-from learner.journal import BLOB_ROWS, Annotation, Journal
+from learner.journal import Annotation, Journal
 from learner.journal_file import JournalError
+from learner.journal_rows import BLOB_ROWS
 
 SCALE = np.array([0.0023, 0.0023, 0.0024], np.float32)
 S = 1_000_000
@@ -140,6 +141,174 @@ def test_every_change_of_what_was_said_is_a_new_revision(journal: Journal) -> No
     revisions.append(journal.revision)
 
     assert revisions == [0, 1, 2, 3]
+
+
+def test_another_name_is_on_the_disk_for_all_that_was_said(journal: Journal, path: Path) -> None:
+    journal.retract(journal.annotate("walk", 0, S, "test"))
+    journal.annotate("stairs", 0, S, "test")
+    journal.annotate("walk", 2 * S, 3 * S, "test")
+    journal.annotate("walk", 4 * S, None, "test")
+    revision = journal.revision
+    journal.rename("walk", "walking")
+
+    with Journal(path) as second:
+        assert second.annotations == journal.annotations
+        assert second.open_annotation == Annotation(4, "walking", 4 * S, None, "test")
+        assert second.ever_said() == ["walking", "stairs"]
+        assert second.revision == revision + 1
+    assert [said.activity for said in journal.annotations] == ["stairs", "walking", "walking"]
+
+
+def on_the_disk(path: Path) -> bytes:
+    """All bytes of the journal's files."""
+    files = [path.with_name(path.name + end) for end in ("", "-wal", "-shm")]
+    return b"".join(file.read_bytes() for file in files if file.exists())
+
+
+SECRET, OTHER = "caf\u00e9 rendezvous", "Rendezvous"
+
+
+@pytest.mark.parametrize("how", ["activity", "time"])
+def test_what_is_forgotten_leaves_no_trace_in_the_file(
+    journal: Journal, path: Path, how: str
+) -> None:
+    journal._db.execute("PRAGMA secure_delete = OFF")  # as some builds of SQLite have it
+    counts = rows(6000)
+    journal.begin_run(0, 50.0, SCALE, "start")
+    for first in range(0, 6000, 300):
+        journal.append(counts[first : first + 300])
+        journal.annotate("walking", 0, first * 1000, "test")
+    journal.annotate(OTHER, 34 * S, 46 * S, "test")
+    journal.rename(OTHER, SECRET)
+    journal.retract(journal.annotate(SECRET, 40 * S, 46 * S, "test"))
+    said = journal.annotate(SECRET, 46 * S, None, "test")
+    journal.finish(said, 60 * S)
+    journal.remember("snapshot", SECRET.encode() * 1000)
+    seen = [counts[first : first + 20].astype("<i2").tobytes() for first in range(1710, 2990, 20)]
+    names = [SECRET.encode(), OTHER.encode()]
+    before = on_the_disk(path)
+
+    if how == "activity":
+        journal.forget(SECRET)
+    else:
+        journal.forget_between(34 * S, 60 * S)
+    assert journal.to_wipe
+    journal.wipe()
+
+    assert all(name in before for name in names)
+    assert sum(part in before for part in seen) > 50  # the others lie across two pages
+    assert not [name for name in names if name in on_the_disk(path)]
+    assert not [part for part in seen if part in on_the_disk(path)]
+    assert not journal.recorded(34 * S + 20_000, 60 * S - 20_000)
+    assert journal.recorded(33 * S, 34 * S)
+    assert journal.recorded(60 * S, 61 * S)
+    assert not journal.to_wipe
+
+
+def test_rows_that_something_else_covers_stay_when_an_activity_is_forgotten(
+    journal: Journal,
+) -> None:
+    journal.begin_run(0, 50.0, SCALE, "start")
+    journal.append(rows(3000))
+    journal.annotate("walking", 0, 13 * 1_280_000 + 2_560_000, "test")
+    journal.annotate("stairs", 10 * S, 40 * S, "test")
+    journal.annotate("cycling", 28 * 1_280_000, 50 * S, "test")
+    before = windows(journal, 0, 60 * S)
+    journal.forget("stairs")
+    until_wiped = windows(journal, 0, 60 * S)
+    journal.wipe()
+
+    # Window k is k·1.28 … k·1.28 + 2.56 s; nothing is left between 13 and 28.
+    assert before == until_wiped == [(1, k) for k in range(45)]
+    assert windows(journal, 0, 60 * S) == [(1, k) for k in (*range(14), *range(28, 45))]
+    assert windows(journal, 0, 20 * S) == [(1, k) for k in range(14)]
+
+
+def test_rows_of_a_press_that_was_taken_back_are_forgotten_with_it(journal: Journal) -> None:
+    journal.begin_run(0, 50.0, SCALE, "start")
+    journal.append(rows(1000))
+    said = journal.annotate("walking", 10 * S, None, "test")
+    journal.append(rows(500))
+    journal.retract(said)
+    journal.append(rows(500))
+    journal.forget("walking")
+    journal.wipe()
+
+    # 10 … 30 s: from the press to the undo.
+    assert windows(journal, 0, 40 * S) == [(1, k) for k in (*range(6), *range(24, 30))]
+
+
+def test_what_reaches_out_of_a_forgotten_time_is_cut_and_keeps_its_place(
+    journal: Journal, path: Path
+) -> None:
+    for activity, start_s, end_s in [
+        ("before", 0, 10),
+        ("into", 5, 25),
+        ("across", 0, 60),
+        ("inside", 25, 35),
+        ("out of", 35, 50),
+        ("after", 40, 50),
+    ]:
+        journal.annotate(activity, start_s * S, end_s * S, "test")
+    journal.forget_between(20 * S, 40 * S)
+
+    # In the order they are painted: what was said after the one that is now two is so still.
+    assert [(a.activity, a.start_us // S, (a.end_us or 0) // S) for a in journal.annotations] == [
+        ("before", 0, 10),
+        ("into", 5, 20),
+        ("across", 0, 20),
+        ("across", 40, 60),
+        ("out of", 40, 50),
+        ("after", 40, 50),
+    ]
+    assert [a.id for a in journal.annotations[:3]] == [1, 2, 3]
+    with Journal(path) as second:
+        assert second.annotations == journal.annotations
+
+
+def test_a_kill_before_the_wipe_leaves_it_to_the_next_process(journal: Journal, path: Path) -> None:
+    journal.begin_run(0, 50.0, SCALE, "start")
+    journal.append(rows(1000))
+    journal.annotate(SECRET, 0, 20 * S, "test")
+    journal.forget(SECRET)
+
+    with Journal(path) as second:
+        assert second.to_wipe
+        second.wipe()
+        assert SECRET.encode() not in on_the_disk(path)
+        assert not second.recorded(0, 20 * S)
+
+
+def test_a_wipe_that_another_program_hinders_says_so_and_can_be_tried_again(
+    journal: Journal, path: Path
+) -> None:
+    journal.annotate(SECRET, 0, S, "test")
+    journal._db.execute("PRAGMA busy_timeout = 0")
+    reader = sqlite3.connect(path, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM annotation").fetchall()
+    journal.forget(SECRET)
+    with pytest.raises(sqlite3.OperationalError, match="another program reads it"):
+        journal.wipe()
+    assert journal.to_wipe
+    reader.close()
+    journal.wipe()
+
+    assert SECRET.encode() not in on_the_disk(path)
+
+
+def test_what_only_a_forgotten_label_kept_is_dropped_when_it_is_old(journal: Journal) -> None:
+    journal.begin_run(0, 50.0, SCALE, "start")
+    journal.append(rows(3000))
+    journal.annotate("walking", 10 * S, 20 * S, "test")
+    journal.prune(60 * S)
+    kept = journal.recorded(0, 9 * S)  # in the same blob
+    journal.forget("walking")
+    journal.wipe()
+    journal.prune(60 * S)
+
+    assert kept
+    assert not journal.recorded(0, 60 * S)
 
 
 def test_what_is_open_is_still_open_for_the_next_process(journal: Journal, path: Path) -> None:

@@ -12,7 +12,7 @@ from budge import ROOT, Budge
 from mosquitto import Mosquitto
 from phone import Phone, seconds
 
-from deploy.messages import rfc3339
+from deploy.messages import RESPONSES, rfc3339
 from learner import Recognizer
 from learner.journal import Journal
 from learner.lessons import Teacher
@@ -22,6 +22,15 @@ SHORT = ROOT / "data_samples" / "quarter_turn.csv"
 KILLS = 24
 COMMANDS = 144
 SEED = 20261124
+NAMES = ["walking", "resting", "stairs", "cycling"]
+HUSHED = "rendezvous"  # taught now and then, and forgotten
+COMMAND = {
+    "teach": "label/set",
+    "undo": "label/undo",
+    "rename": "request/rename",
+    "forget": "request/forget",
+}
+ANSWERS = {kind.topic for kind in RESPONSES.values()}
 
 
 @pytest.fixture(name="broker", scope="module")
@@ -31,38 +40,65 @@ def _broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
 
 
 class Told(NamedTuple):
-    """What a phone did: taught a stretch of the recording, or took the last one back."""
+    """What a phone did: taught a stretch of the recording, renamed one, forgot one, or undid."""
 
-    activity: str | None  # None: undo
+    what: str  # teach, undo, rename, forget
+    activity: str = ""
     start_s: float = 0.0
     end_s: float = 0.0
+    to: str = ""
+
+
+Standing = list[tuple[str, float]]  # activities that stand in the order they were said; seconds
 
 
 def day_of_presses(rng: random.Random) -> list[Told]:
-    """Stretches that overlap and correct each other, and now and then an undo."""
+    """Stretches that overlap and correct each other, and now and then something else.
+
+    What is to be forgotten has minutes of its own, one after the other: its rows go with it.
+    """
     told: list[Told] = []
-    standing = 0  # not yet taken back
-    while len(told) < COMMANDS:
-        if standing and rng.random() < 0.2:
-            told.append(Told(None))
-            standing -= 1
+    hushed_s = 450.0
+    while len(told) < COMMANDS - 2:
+        chance, names = rng.random(), [activity for activity, _ in after(told)]
+        old = rng.choice(names) if names else ""
+        new = rng.choice(NAMES)
+        if names and chance < 0.2:
+            told.append(Told("undo"))
+        elif names and chance < 0.3 and old not in (new, HUSHED):
+            told.append(Told("rename", old, to=new))
+        elif HUSHED in names and chance < 0.6:
+            told.append(Told("forget", HUSHED))
+        elif chance > 0.9 and hushed_s < 590.0:
+            told.append(Told("teach", HUSHED, hushed_s, hushed_s + 6.0))
+            hushed_s += 6.0
         else:
-            start = rng.uniform(0, 500)
-            activity = rng.choice(["walking", "resting", "stairs", "cycling"])
-            told.append(Told(activity, start, start + rng.uniform(6, 100)))
-            standing += 1
-    return told
+            start_s = rng.uniform(0, 350)
+            told.append(Told("teach", new, start_s, start_s + rng.uniform(6, 100)))
+    return [*told, Told("teach", HUSHED, 592.0, 598.0), Told("forget", HUSHED)]
 
 
-def after(told: list[Told]) -> list[str]:
-    """Activities that stand, in the order they were said."""
-    standing: list[str] = []
+def after(told: list[Told]) -> Standing:
+    """What stands after these."""
+    standing: Standing = []
     for one in told:
-        if one.activity is None:
-            standing.pop()
-        else:
-            standing.append(one.activity)
+        match one.what:
+            case "teach":
+                standing.append((one.activity, one.end_s - one.start_s))
+            case "undo":
+                standing.pop()
+            case "rename":
+                standing = [(one.to if a == one.activity else a, s) for a, s in standing]
+            case "forget":
+                standing = [(a, s) for a, s in standing if a != one.activity]
     return standing
+
+
+def same(one: Standing, other: Standing) -> bool:
+    """Times are told in milliseconds."""
+    return len(one) == len(other) and all(
+        a == b and abs(s - t) < 0.005 for (a, s), (b, t) in zip(one, other, strict=True)
+    )
 
 
 class Hand:
@@ -73,8 +109,13 @@ class Hand:
         self.zero_s: float | None = None
 
     def press(self, number: int, one: Told) -> None:
-        if one.activity is None:
-            self.phone.press({"transaction": str(number)}, "label/undo")
+        if one.what != "teach":
+            payload = {
+                "undo": {},
+                "rename": {"from": one.activity, "to": one.to},
+                "forget": {"activity": one.activity},
+            }[one.what]
+            self.phone.press({**payload, "transaction": str(number)}, COMMAND[one.what])
             return
         if self.zero_s is None:
             window = self.phone.wait_for("window", lambda m: m["end_s"] > 599)
@@ -90,9 +131,14 @@ class Hand:
 
     def answered(self) -> set[int]:
         """Commands that were acknowledged."""
-        answers = self.phone.of("response/label")
+        answers = [answer for topic in ANSWERS for answer in self.phone.of(topic)]
         assert all(answer["status"] == "ok" for answer in answers), answers
         return {int(answer["transaction"]) for answer in answers}
+
+    def wait(self, number: int, one: Told) -> None:
+        """Wait for the answer to a command."""
+        topic = RESPONSES[COMMAND[one.what]].topic
+        self.phone.wait_for(topic, lambda answer: answer["transaction"] == str(number))
 
 
 def _taught(windows: int, label: Any) -> bool:
@@ -107,9 +153,12 @@ def start(folder: Path, broker: Mosquitto, device: str, file: Path) -> Budge:
     )
 
 
-def standing(folder: Path) -> list[str]:
+def standing(folder: Path) -> Standing:
     with Journal(folder / "state" / "journal.sqlite") as journal:
-        return [said.activity for said in journal.annotations]
+        return [
+            (said.activity, ((said.end_us or 0) - said.start_us) / 1e6)
+            for said in journal.annotations
+        ]
 
 
 def uninterrupted(folder: Path, broker: Mosquitto, told: list[Told]) -> list[str]:
@@ -121,10 +170,10 @@ def uninterrupted(folder: Path, broker: Mosquitto, told: list[Told]) -> list[str
         digests.append(phone.wait_for("info")["model"])
         for number, one in enumerate(told):
             hand.press(number, one)
-            phone.answer(str(number))
+            hand.wait(number, one)
             digests.append(phone.of("info")[-1]["model"])  # it goes out before the answer
         assert budge.end() == 0
-    assert standing(folder) == after(told)
+    assert same(standing(folder), after(told))
     return digests
 
 
@@ -154,17 +203,18 @@ def test_kill_9_at_any_moment_loses_no_acknowledged_label_and_not_a_bit_of_the_m
                 for number in range(known, upto):  # without waiting for answers
                     hand.press(number, told[number])
                 if life == KILLS:
-                    phone.answer(str(COMMANDS - 1))
+                    hand.wait(COMMANDS - 1, told[-1])
                     assert budge.end() == 0
                 else:
                     # In the middle: some are answered, others wait or are being learnt.
-                    phone.answer(str(rng.randrange(known, (known + upto + 1) // 2)))
+                    answered = rng.randrange(known, (known + upto + 1) // 2)
+                    hand.wait(answered, told[answered])
                     time.sleep(rng.uniform(0, 0.02))
                     budge.kill()
                     phone.wait_for("availability", lambda m: m == "offline", after=heard)
             acknowledged = hand.answered()
             there = standing(folder)
-            found = [n for n in range(known, upto + 1) if after(told[:n]) == there]
+            found = [n for n in range(known, upto + 1) if same(after(told[:n]), there)]
             # One that was on its way may be on the disk without its answer; none may be missing.
             fits = [n for n in found if acknowledged <= set(range(n))]
             assert fits, f"life {life}: acknowledged {sorted(acknowledged)}, on the disk {there}"
@@ -172,6 +222,7 @@ def test_kill_9_at_any_moment_loses_no_acknowledged_label_and_not_a_bit_of_the_m
             known = fits[0]
 
     assert known == COMMANDS
+    assert HUSHED.encode() not in (folder / "state" / "journal.sqlite").read_bytes()
     assert phone.of("info")[-1]["model"] == digests[-1]
     assert in_the_middle >= KILLS / 4, "the kills must hit the teaching, not the pauses"
 

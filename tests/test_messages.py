@@ -4,7 +4,15 @@ import msgspec
 import pytest
 
 from deploy import messages
-from deploy.messages import Message, rfc3339
+from deploy.messages import RESPONSES, Message, rfc3339
+
+RESPONSE = {
+    "v": int,
+    "status": str,
+    "data": dict[str, str | int | float | None],
+    "error": str | None,
+    "transaction": str | None,
+}
 
 # To add a field, add it here. To change or remove one: do not; somebody's automation reads it.
 CONTRACT = {
@@ -90,22 +98,23 @@ CONTRACT = {
             "temperature_c": float | None,
         },
     ),
-    "Response": (
-        "response/label",
-        False,
-        {
-            "v": int,
-            "status": str,
-            "data": dict[str, str | int | float | None],
-            "error": str | None,
-            "transaction": str | None,
-        },
-    ),
+    "Response": ("response/label", False, RESPONSE),
+    "RenameResponse": ("response/rename", False, RESPONSE),
+    "ForgetResponse": ("response/forget", False, RESPONSE),
 }
+COMMANDS = {"label/set", "label/undo", "request/rename", "request/forget"}
+
+
+def kinds(of: type[Message]) -> set[str]:
+    return {name for kind in of.__subclasses__() for name in (kind.__name__, *kinds(kind))}
 
 
 def test_every_message_is_under_contract() -> None:
-    assert {kind.__name__ for kind in Message.__subclasses__()} == set(CONTRACT)
+    assert kinds(Message) == set(CONTRACT)
+
+
+def test_the_topics_of_commands_are_frozen() -> None:
+    assert set(RESPONSES) == COMMANDS
 
 
 @pytest.mark.parametrize("name", CONTRACT)

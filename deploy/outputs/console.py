@@ -69,7 +69,10 @@ class Output:
         data = response.data
         plural = "" if data["windows"] == 1 else "s"
         count = "" if data["action"] == "started" else f" ({data['windows']} window{plural})"
-        self._print(f"          [yellow]{data['action']}[/] {escape(str(data['activity']))}{count}")
+        name = str(data["activity"] or f"{data['start']} to {data['end']}")
+        if "from" in data:
+            name = f"{data['from']} to {name}"
+        self._print(f"          [yellow]{data['action']}[/] {escape(name)}{count}")
 
     def _print(self, markup: str) -> None:
         self._page.seek(0)

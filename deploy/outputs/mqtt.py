@@ -1,4 +1,4 @@
-"""The broker: every message a topic below `<base>/<device>/`, commands from `label/set` and `undo`.
+"""The broker: every message a topic below `<base>/<device>/`, commands from those of RESPONSES.
 
 What paho does when the broker is away was tried, and this is built on it: QoS 1 is queued in
 memory and delivered in order later, QoS 0 is dropped. paho sends what was not acknowledged again
@@ -22,7 +22,7 @@ import msgspec
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
-from deploy.messages import Message, Window
+from deploy.messages import RESPONSES, Message, Window
 from deploy.output import Command
 from deploy.score import Truth
 from deploy.settings import Settings
@@ -30,7 +30,6 @@ from deploy.settings import Settings
 log = logging.getLogger(__name__)
 
 AVAILABILITY = "availability"
-COMMANDS = ("label/set", "label/undo")
 KEEPALIVE_S = 20  # a broker that hangs is noticed after about twice this
 RECONNECT_S = (1, 5)
 MAX_QUEUED = 1000  # transitions and answers while the broker is away; then the newest are refused
@@ -166,7 +165,7 @@ class Output:
         self._trouble = None
         self._since_s = monotonic()
         # A clean session forgot them. Not label/+: we would hear others there, and obey.
-        client.subscribe([(self._root + command, 1) for command in COMMANDS])
+        client.subscribe([(self._root + command, 1) for command in RESPONSES])
         with self._lock:
             self._connected.set()
             client.publish(self._root + AVAILABILITY, "online", qos=0, retain=True)
