@@ -24,6 +24,7 @@ class Run:
     start_s: float  # of its first row, in the file's own time
     samples: NDArray[np.float32]  # (n, c) ax ay az in m/s², gx gy gz in rad/s
     codes: NDArray[np.int16]  # (n,) which of Recording.activities; UNLABELLED where unknown
+    subject: int | None = None  # who wore the sensor, where the file says
 
 
 @dataclass(frozen=True, slots=True, eq=False)

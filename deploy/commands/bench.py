@@ -1,9 +1,11 @@
 """`budge bench`: figures that anybody can measure again, without hardware."""
 
-from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from deploy.tables import print_table, with_progress
 
 bench = typer.Typer(
     help="Measure what budge promises. Example: budge bench sensing", no_args_is_help=True
@@ -13,11 +15,6 @@ bench = typer.Typer(
 COST_CHIPS = ("mpu6050", "lsm9ds1")
 COST_S = 60.0
 DAY_S = 86400.0
-
-
-@bench.callback()
-def _commands() -> None:
-    """Keep the command's name in the command line while it is the only one."""
 
 
 @bench.command()
@@ -41,18 +38,59 @@ def sensing(
         _print_resampling()
 
 
+@bench.command()
+def learning(
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="A labelled recording; its first person. Default: emulated wearer."),
+    ] = None,
+    windows: Annotated[
+        int, typer.Option(min=1000, help="Of the long run: 1000000 takes some minutes.")
+    ] = 20_000,
+    labels: Annotated[
+        str | None, typer.Option(help="The first so many, or their names: sitting,walking.")
+    ] = None,
+) -> None:
+    """Say what a window costs, beside River's and scikit-learn's learners, and what a start costs.
+
+    All are timed in this run on the same windows, one after another, so keep the machine quiet.
+    What is compared with needs the extra: pip install 'budge[bench]'
+
+    Example: budge bench learning --windows 1000000
+    """
+    from deploy import benching
+    from deploy.evaluating import load
+    from learner.evaluation import speed
+    from learner.evaluation.protocols import next_session
+
+    people = (
+        benching.wearer()
+        if file is None
+        else load([file], benching.WINDOW_S, benching.HOP_S, labels)
+    )
+    split = next_session(people.windows, 0)
+    entrants = list(
+        with_progress(speed.race(people.windows, split), "racing", 1 + len(speed.RIVALS))
+    )
+    benching.print_race(entrants)
+    benching.print_traffic(speed.traffic(people.windows, split))
+    lessons = with_progress(range(windows), "long run", windows)
+    benching.print_long_run(speed.long_run(people.windows, split, lessons, windows))
+    benching.print_start()
+
+
 def _print_timing() -> None:
     from firmware_bridge import figures
 
     errors = figures.CLOCK_ERRORS
-    head = [f"{error:+.0%}" for error in errors]
+    head = ["chip", *(f"{error:+.0%}" for error in errors)]
     rates, places = [], []
-    for name in _with_progress(figures.chip_names(), "measuring"):
+    for name in with_progress(figures.chip_names(), "measuring"):
         row = [figures.timing(name, error, seed) for seed, error in enumerate(errors)]
         rates.append([name, *(f"{each.rate_error * 1e6:+.0f}" for each in row)])
         places.append([name, *(f"{each.place_s * 1e3:.1f}" for each in row)])
-    _print_table("rate measured in 60 s less the true one, ppm, by error of the clock", head, rates)
-    _print_table("furthest any 5 s of rows lay from where they say, ms", head, places)
+    print_table("rate measured in 60 s less the true one, ppm, by error of the clock", head, rates)
+    print_table("furthest any 5 s of rows lay from where they say, ms", head, places)
 
 
 def _print_resampling() -> None:
@@ -62,15 +100,15 @@ def _print_resampling() -> None:
         [name, *(f"{figures.worst_resampling_db(name, tone):.0f}" for tone in figures.TONES_HZ)]
         for name in figures.chip_names()
     ]
-    head = [f"{tone} Hz" for tone in figures.TONES_HZ]
-    _print_table("error of a sine on the 50 Hz grid, dB, at the worst clock error", head, rows)
+    head = ["chip", *(f"{tone} Hz" for tone in figures.TONES_HZ)]
+    print_table("error of a sine on the 50 Hz grid, dB, at the worst clock error", head, rows)
 
 
 def _print_cost() -> None:
     from firmware_bridge import figures
 
     rows = []
-    for name in _with_progress(COST_CHIPS, "draining in real time"):
+    for name in with_progress(COST_CHIPS, "draining in real time"):
         spent = figures.cost(name, COST_S)
         own, emulation = (s / spent.seconds for s in (spent.cpu_s, spent.emulation_cpu_s))
         rows.append(
@@ -79,8 +117,8 @@ def _print_cost() -> None:
                 *(f"{own:.3%}", f"{3600 * emulation:.2f}"),
             ]
         )
-    head = ["transfers/s", "CPU s/h", "of a core", "emulation, CPU s/h"]
-    _print_table(f"source and driver, drained ten times a second for {COST_S:.0f} s", head, rows)
+    head = ["chip", "transfers/s", "CPU s/h", "of a core", "emulation, CPU s/h"]
+    print_table(f"source and driver, drained ten times a second for {COST_S:.0f} s", head, rows)
 
 
 def _print_growth() -> None:
@@ -88,28 +126,9 @@ def _print_growth() -> None:
 
     (grown,) = [
         figures.growth(name, DAY_S)
-        for name in _with_progress(COST_CHIPS[:1], "a day of sensor time")
+        for name in with_progress(COST_CHIPS[:1], "a day of sensor time")
     ]
     print(
         f"a day of {grown.chip}: {grown.blocks:+d} Python objects and"
         f" {grown.rss_bytes / 1024:+.0f} KiB of memory since its tenth minute"
     )
-
-
-def _with_progress(names: Sequence[str], doing: str) -> Iterable[str]:
-    """On standard error, so that standard output is the figures and nothing else."""
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(names, doing, console=Console(stderr=True), transient=True)
-
-
-def _print_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Aligned text, whatever the width of the terminal or the pipe."""
-    columns = [["chip", *head], *rows]
-    widths = [max(len(row[k]) for row in columns) for k in range(len(columns[0]))]
-    print(title)
-    for name, *cells in columns:
-        line = "  ".join(cell.rjust(w) for cell, w in zip(cells, widths[1:], strict=True))
-        print(f"  {name.ljust(widths[0])}  {line}")
-    print()

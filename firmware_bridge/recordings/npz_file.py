@@ -50,7 +50,12 @@ def read_npz(path: Path, subject: int | None = None, session: int | None = None)
                 f" {LARGEST:.0f} m/s² or rad/s"
             )
         runs.append(
-            Run(start_s, samples.astype(np.float32), arrays["label"][piece].astype(np.int16))
+            Run(
+                start_s,
+                samples.astype(np.float32),
+                arrays["label"][piece].astype(np.int16),
+                int(subjects[piece.start]),
+            )
         )
         start_s += len(samples) / rate_hz + BETWEEN_S
     chosen = [
