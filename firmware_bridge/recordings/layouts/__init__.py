@@ -1,0 +1,1 @@
+"""Published collections, one file a layout; the contract is `firmware_bridge.recordings.layout`."""
