@@ -7,8 +7,11 @@ import sys
 
 import typer
 
+from deploy.commands.activities import activities
 from deploy.commands.bench import bench
 from deploy.commands.demo import demo
+from deploy.commands.evaluate import evaluate
+from deploy.commands.import_ import import_
 from deploy.commands.label import label
 from deploy.commands.probe import probe
 from deploy.commands.record import record
@@ -26,8 +29,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (demo, run, probe, replay, label, record):
+for command in (demo, run, probe, replay, label, record, evaluate):
     app.command()(command)
+app.command("import")(import_)
+app.add_typer(activities, name="activities")
 app.add_typer(bench, name="bench")
 
 

@@ -42,10 +42,16 @@ class Classifier(Protocol):
     # `add` and a `rename` that merges are exact. Otherwise these three raise InexactError.
     order_free: ClassVar[bool]
 
-    activities: dict[str, int]  # windows taught per activity, in the order first taught
+    activities: dict[str, int]  # windows taught of each that is known, in the order first known
 
     def __init__(self, shape: WindowShape) -> None:
         """Know nothing yet."""
+
+    def lean_on(self, starter: Self) -> None:
+        """Start, knowing nothing yet, from what `starter`, of the same shape, has learnt.
+
+        Its activities are then known, with no windows taught.
+        """
 
     def learn(self, samples: Samples, activity: str) -> None:
         """Take one window of an activity, old or new. `samples` is only borrowed."""
@@ -59,11 +65,33 @@ class Classifier(Protocol):
     def rename(self, old: str, new: str) -> None:
         """Call an activity by another name; one that has the name already takes it in."""
 
+    def fade(self, factor: float) -> None:
+        """Let all that was learnt so far count `factor` (below 1) times as much as it did.
+
+        Then `unlearn` raises InexactError. So does this where the kind of classifier cannot.
+        """
+
+    def settle(self) -> None:
+        """Work out what the next `judge` needs, where a lesson has left that for later."""
+
     def judge(self, samples: Samples) -> Verdict:
         """Say what a window looks like. What was learnt is not changed by asking."""
 
+    def watch(self, samples: Samples) -> Verdict:
+        """Judge the next of consecutive windows, allowing for what was noticed meanwhile.
+
+        That is all this kind sees without a label: another way the sensor sits today. Who sees
+        nothing of the kind judges.
+        """
+
+    def notice(self, activity: str) -> None:
+        """Be told that the window watched last seems to show this activity."""
+
     def state(self) -> dict[str, NDArray[np.generic]]:
-        """Return all that was learnt as named arrays, rows of activities sorted by name."""
+        """Return all that was learnt as named arrays, rows of activities sorted by name.
+
+        What depends on more than the lessons that remain (a reserve) begins with "reserve".
+        """
 
     def restore(
         self, activities: Mapping[str, int], state: Mapping[str, NDArray[np.generic]]

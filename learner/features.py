@@ -19,12 +19,13 @@ STANDARD_GRAVITY = 9.80665  # m/s²
 # far above it a logarithm, so that a tremble and a jump are both about one.
 ACCEL_UNIT = 0.1 * STANDARD_GRAVITY  # m/s²
 GYRO_UNIT = 0.3  # rad/s
+LEVEL = 10.0  # units in a level of 1: 1 g, 3 rad/s
 # Added to whatever a logarithm is taken of, in units: 1 mg and 3 mrad/s, about the noise of a cheap
 # chip, so that a sensor at rest looks like one and a washing machine (some mg) does not.
 FLOOR = 0.01
 
 STEP_S = 0.02  # a difference is taken over one row at 50 Hz and below, over several above
-QUANTILES = np.array([0.0, 0.1, 0.3, 0.7, 0.9, 1.0])
+QUANTILES = np.linspace(0.0, 1.0, 11)
 STEP_QUANTILES = np.array([0.0, 0.2, 0.8, 1.0])
 LAGS_S = 0.1 * 2.0 ** (np.arange(10) / 2)  # 0.1 s to 2.3 s
 # Steps of a walk come at 1.4 to 2.5 Hz, of a run to 3.2 Hz, their harmonics above; machines further
@@ -98,7 +99,7 @@ class Features:
         k.centre(tracks, mean, variance)
         k.steps(tracks, self._lag, steps)
         k.centre(steps, self._step_mean, self._step_variance)
-        np.divide(mean, STANDARD_GRAVITY / ACCEL_UNIT, out=out["mean"])  # 1 g is 1
+        np.divide(mean, LEVEL, out=out["mean"])
         np.log(np.sqrt(variance) + FLOOR, out=out["spread"][0])
         np.log(np.sqrt(self._step_variance) + FLOOR, out=out["spread"][1])
 
@@ -109,7 +110,11 @@ class Features:
         k.autocorrelation(tracks, variance, self._lags, FLOOR, out["autocorrelation"])
         k.correlation(tracks, variance, FLOOR, out["correlation"])
 
-        k.quantiles(np.sort(tracks[:plain]), QUANTILES, out["quantile"])
+        level = out["quantile"]
+        k.quantiles(np.sort(tracks[:plain]), QUANTILES, level)
+        level += mean[:plain, None]
+        level /= LEVEL
         k.quantiles(np.sort(steps[:plain]), STEP_QUANTILES, out["step_quantile"])
+        np.arcsinh(out["step_quantile"], out=out["step_quantile"])
         k.parts(tracks[:plain], self._bounds, FLOOR, out["part_level"], out["part_spread"])
         return self._vector

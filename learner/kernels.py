@@ -76,21 +76,18 @@ def centre(tracks: Floats, mean: Floats, variance: Floats) -> None:
 
 @njit
 def quantiles(ordered: Floats, at: Floats, out: Floats) -> None:
-    """out[t, q] = asinh of how far the quantile at[q] of track t lies above its median.
+    """out[t, q] = the quantile at[q] of track t.
 
     ordered (t, n): sorted rows; at (q,) from 0, the minimum, to 1, the maximum. Between two rows a
     quantile is interpolated (type 7 of Hyndman & Fan 1996).
     """
     last = ordered.shape[1] - 1
-    half = last // 2
-    for t in range(ordered.shape[0]):
-        median = 0.5 * (ordered[t, half] + ordered[t, last - half])
-        for q in range(at.size):
-            place = last * at[q]
-            low = min(int(place), last - 1)
-            part = place - low
-            value = ordered[t, low] * (1.0 - part) + ordered[t, low + 1] * part
-            out[t, q] = math.asinh(value - median)
+    for q in range(at.size):
+        place = last * at[q]
+        low = min(int(place), last - 1)
+        part = place - low
+        for t in range(ordered.shape[0]):
+            out[t, q] = ordered[t, low] * (1.0 - part) + ordered[t, low + 1] * part
 
 
 @njit

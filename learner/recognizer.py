@@ -15,13 +15,14 @@ import numpy as np
 from learner import classifier as contract
 from learner.classifier import Classifier, WindowShape
 from learner.features import Floats, Samples
+from learner.forward_filter import ForwardFilter
 
-FORMAT, VERSION = "budge model", 1
+FORMAT, VERSION = "budge model", 2
 
 # Above this novelty a window is like nothing that was taught.
 UNKNOWN_ABOVE = 0.85
-# What is left of "the next window shows the same activity" when it need not: once in 20 windows.
-CHANGE = 0.05
+# Where belief in an activity is above this, what goes on is plain, and other things can be seen.
+PLAIN = 0.95
 
 
 class ModelFileError(ValueError):
@@ -52,7 +53,15 @@ class Recognizer:
         n_channels: int,
         window_s: float,
         classifier: str = "discriminant",
+        *,
+        starter: Self | None = None,
+        decay: float | None = None,
     ) -> None:
+        """`starter`: what others have taught, as a start that gives way to the owner's lessons.
+
+        `decay`: half-life in taught windows, for a sensor that moves or a person who changes; None
+        forgets nothing. The starter is copied, and of the same kind: rate, channels, window.
+        """
         if not (math.isfinite(rate_hz) and rate_hz > 0.0):
             raise ValueError(f"rate_hz is {rate_hz}, expected a positive number")
         if n_channels not in (3, 6):
@@ -65,21 +74,31 @@ class Recognizer:
             )
         self.rate_hz, self.n_channels, self.window_s = float(rate_hz), n_channels, float(window_s)
         self.window_rows = round(rate_hz * window_s)
+        if decay is not None and not (math.isfinite(decay) and decay >= 1.0):
+            raise ValueError(f"decay is {decay}, expected a half-life of at least 1 window")
         self.classifier = classifier
-        shape = WindowShape(self.rate_hz, self.n_channels, self.window_rows)
-        self._classifier: Classifier = contract.named(classifier, shape)
+        self.decay = decay
+        self._starter = starter
+        self.clear()
         # kernels are compiled for the kind of array they meet: all windows go through this one
         self._samples = np.zeros((self.window_rows, n_channels), dtype=np.float32)
-        self._belief: dict[str, float] = {}
 
     @property
     def activities(self) -> dict[str, int]:
-        """Windows taught per activity, in the order first taught. A copy."""
+        """Windows taught of each activity that is known, in the order first known. A copy."""
         return dict(self._classifier.activities)
+
+    @property
+    def order_free(self) -> bool:
+        """Whether what is learnt does not depend on the order; only then can it be taken back."""
+        return self._classifier.order_free and self.decay is None
 
     def learn(self, samples: Samples, activity: str) -> None:
         """Learn one window of an activity."""
-        self._classifier.learn(self._checked(samples), _checked_name(activity))
+        window, name = self._checked(samples), _checked_name(activity)
+        if self.decay is not None:
+            self._classifier.fade(0.5 ** (1.0 / self.decay))
+        self._classifier.learn(window, name)
 
     def unlearn(self, samples: Samples, activity: str) -> None:
         """Take back one taught window; the model is then bit for bit as if it had not been taught.
@@ -100,14 +119,19 @@ class Recognizer:
             raise ValueError(f"{old!r} was never taught; taught: {taught}")
         if old != _checked_name(new):
             self._classifier.rename(old, new)
-            if old in self._belief:
-                self._belief[new] = self._belief.get(new, 0.0) + self._belief.pop(old)
+            self._filter.rename(old, new)
 
     def clear(self) -> None:
-        """Forget everything, as if newly made."""
+        """Forget every lesson, as if newly made; a starter is there again."""
         shape = WindowShape(self.rate_hz, self.n_channels, self.window_rows)
-        self._classifier = contract.named(self.classifier, shape)
-        self._belief = {}
+        self._classifier: Classifier = contract.named(self.classifier, shape)
+        if self._starter is not None:
+            self._lean_on(self._starter)
+        self._filter = ForwardFilter()
+
+    def settle(self) -> None:
+        """Work out now what the next prediction needs after a lesson, which else has to wait."""
+        self._classifier.settle()
 
     def predict(self, samples: Samples) -> Prediction:
         """Say what one window shows, by itself. Changes nothing."""
@@ -118,24 +142,23 @@ class Recognizer:
         """Say what the next of consecutive windows shows, given those before.
 
         A forward filter over "mostly it goes on": p(now) ∝ p(window | now) · Σ p(now | before)
-        p(before). A window like nothing taught says nothing about what is going on.
+        p(before). How mostly is learnt from what goes on; and so is, where the classifier can,
+        how the sensor sits today. A window like nothing taught says nothing about what goes on.
         """
-        verdict = self._classifier.judge(self._checked(samples))
+        verdict = self._classifier.watch(self._checked(samples))
         names = list(self._classifier.activities)
         if not names:
             return self._prediction(verdict.probabilities, verdict.novelty)
-        even = 1.0 / len(names)
-        before = np.array([self._belief.get(name, even) for name in names])
-        expected = (1.0 - CHANGE) * before / before.sum() + CHANGE * even
-        if verdict.novelty <= UNKNOWN_ABOVE:
-            expected *= verdict.probabilities
-        belief = expected / expected.sum()
-        self._belief = dict(zip(names, belief.tolist(), strict=True))
+        known = verdict.novelty <= UNKNOWN_ABOVE
+        belief = self._filter.follow(names, verdict.probabilities if known else None)
+        best = int(belief.argmax())
+        if known and belief[best] > PLAIN:
+            self._classifier.notice(names[best])
         return self._prediction(belief, verdict.novelty)
 
     def gap(self) -> None:
-        """Tell that the next window does not follow the last: `observe` starts afresh."""
-        self._belief = {}
+        """Tell that the next window does not follow the last: anything may be going on."""
+        self._filter.gap()
 
     def save(self, file: str | Path | BinaryIO) -> None:
         """Write all that was learnt: numpy's npz, a JSON header beside the named arrays."""
@@ -201,6 +224,8 @@ class Recognizer:
             ).encode()
         )
         for name, array in sorted(self._classifier.state().items()):
+            if name.startswith("reserve"):
+                continue
             learnt.update(f"{name} {array.dtype.str} {array.shape}".encode())
             learnt.update(array.tobytes())
         return learnt.hexdigest()
@@ -212,17 +237,29 @@ class Recognizer:
         if not members:
             raise ValueError("nothing to pool: expected at least one recognizer")
         first = members[0]
-        kind = (first.rate_hz, first.n_channels, first.window_s, first.classifier)
-        pooled = cls(*kind)
+        pooled = cls(first.rate_hz, first.n_channels, first.window_s, first.classifier)
         for member in members:
-            found = (member.rate_hz, member.n_channels, member.window_s, member.classifier)
-            if found != kind:
-                raise ValueError(f"cannot pool a recognizer of {found} with one of {kind}")
             pooled._add(member)
         return pooled
 
     def _add(self, other: Self) -> None:
+        self._check_kind(other)
         self._classifier.add(other._classifier)
+
+    def _lean_on(self, starter: Self) -> None:
+        self._check_kind(starter)
+        self._classifier.lean_on(starter._classifier)
+
+    @property
+    def _kind(self) -> tuple[float, int, float, str]:
+        return self.rate_hz, self.n_channels, self.window_s, self.classifier
+
+    def _check_kind(self, other: Self) -> None:
+        if other._kind != self._kind:
+            raise ValueError(
+                f"a recognizer of {other._kind} does not go with one of {self._kind}: expected the"
+                " same rate, channels, window and classifier"
+            )
 
     def _prediction(self, probabilities: Floats, novelty: float) -> Prediction:
         names = list(self._classifier.activities)

@@ -1,8 +1,11 @@
 """What several test files share."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # threads that wait for each other are slower
 
 PROJECT = Path(__file__).resolve().parent.parent
 

@@ -1,4 +1,6 @@
-"""Slow and obvious twins of `learner/kernels.py`, each the formula in numpy."""
+"""Slow and obvious twins of the learner's kernels, each the formula in numpy."""
+
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +31,7 @@ def centre(tracks: Floats) -> tuple[Floats, Floats, Floats]:
 
 
 def quantiles(ordered: Floats, at: Floats) -> Floats:
-    return np.array([np.arcsinh(np.quantile(row, at) - np.median(row)) for row in ordered])
+    return np.array([np.quantile(row, at) for row in ordered])
 
 
 def autocorrelation(tracks: Floats, lags: NDArray[np.intp], floor: float) -> Floats:
@@ -88,3 +90,66 @@ def add_outer(x: Floats, weight: float, moment: Floats) -> Floats:
 
 def substitute(root: Floats, x: Floats) -> Floats:
     return np.linalg.inv(root) @ x
+
+
+# --- the classifiers' own -------------------------------------------------------------------------
+
+
+def distances(x: Floats, means: Floats, precisions: Floats) -> Floats:
+    return np.array([row @ (x - mean) ** 2 for mean, row in zip(means, precisions, strict=True)])
+
+
+def row_distances(x: Floats, rows: NDArray[np.int16], grid: float, precision: Floats) -> Floats:
+    return np.array([np.mean(precision * (x - row * grid) ** 2) for row in rows])
+
+
+def multiply(lower: Floats, x: Floats) -> Floats:
+    below = np.tril(lower, -1)
+    return (below + below.T + np.diag(np.diag(lower))) @ x
+
+
+def correct(weights: Floats, x: Floats, taught: int, gain: Floats) -> Floats:
+    told = np.eye(len(weights))[taught]
+    return weights + np.outer(told - 1.0 / (1.0 + np.exp(-weights @ x)), gain)
+
+
+def standardise(x: Floats, centre: Floats, scale: Floats, far: float) -> Floats:
+    return np.append(np.clip((x - centre) * scale, -far, far), 1.0)
+
+
+def softmax(weights: Floats, z: Floats) -> Floats:
+    odds: Floats = np.exp(weights @ z)
+    return odds / float(odds.sum())
+
+
+def descend(
+    weights: Floats, squares: Floats, z: Floats, residuals: Floats, rate: float
+) -> tuple[Floats, Floats]:
+    gradient = np.outer(residuals, z)
+    squares = squares + gradient**2
+    return weights + rate * gradient / np.sqrt(np.where(squares == 0.0, 1.0, squares)), squares
+
+
+def entropy(counts: Floats) -> float:
+    present = counts[counts > 0.0]
+    return float(-np.sum(present * np.log2(present / present.sum())))
+
+
+def gain(counts: Floats, mean: Floats, deviation: Floats, cut: float) -> tuple[float, float]:
+    normals = [NormalDist(m, s) for m, s in zip(mean, deviation, strict=True)]
+    below = counts * [normal.cdf(cut) for normal in normals]
+    bits = entropy(counts) - entropy(below) - entropy(counts - below)
+    return bits / float(counts.sum()), float(below.sum() / counts.sum())
+
+
+def best_cuts(
+    counts: Floats, means: Floats, deviations: Floats, cuts: int, least_share: float
+) -> Floats:
+    """The gains only: two thresholds may be equally good."""
+    out = []
+    for mean, deviation in zip(means.T, deviations.T, strict=True):
+        low, high = (mean - deviation).min(), (mean + deviation).max()
+        tried = [low + (high - low) * (i + 0.5) / cuts for i in range(cuts)]
+        gains = [gain(counts, mean, deviation, cut) for cut in tried]
+        out.append(max(bits * (least_share <= share <= 1 - least_share) for bits, share in gains))
+    return np.array(out)

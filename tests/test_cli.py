@@ -11,7 +11,11 @@ from phone import Phone
 
 from firmware_bridge.recordings.files import read
 
-COMMANDS = ("demo", "run", "probe", "replay", "label", "record", "bench sensing")
+COMMANDS = (
+    *("demo", "run", "probe", "replay", "label", "record", "evaluate", "import"),
+    *("activities list", "activities rename", "activities merge", "activities forget"),
+    *("bench sensing", "bench learning"),
+)
 
 
 def budge(*arguments: str | Path, folder: Path | None = None) -> subprocess.CompletedProcess[str]:

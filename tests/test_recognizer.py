@@ -162,7 +162,7 @@ def test_pooled_is_as_if_one_had_learnt_it_all() -> None:
 def test_only_equals_are_pooled() -> None:
     with pytest.raises(ValueError, match="nothing to pool"):
         Recognizer.pool([])
-    with pytest.raises(ValueError, match=r"of \(50\.0, 3, 2\.56, 'discriminant'\) with one of"):
+    with pytest.raises(ValueError, match=r"of \(50\.0, 3, 2\.56, 'discriminant'\) does not go"):
         Recognizer.pool([untaught(), Recognizer(RATE_HZ, 3, WINDOW_S)])
 
 
@@ -171,39 +171,25 @@ def test_only_equals_are_pooled() -> None:
 
 def test_one_odd_window_does_not_end_an_activity(monkeypatch: pytest.MonkeyPatch) -> None:
     r = taught()
-    likely = [np.array([0.8, 0.1, 0.1])] * 5 + [np.array([0.4, 0.6, 0.0])] * 4
-    verdicts = iter([Verdict(probabilities, 0.2) for probabilities in likely])
-    monkeypatch.setattr(r._classifier, "judge", lambda _: next(verdicts))
-    seen = [r.observe(held()).activity for _ in range(6)]
-    odd = r.predict(held())
+    walk, odd = Verdict(np.array([0.8, 0.1, 0.1]), 0.2), Verdict(np.array([0.4, 0.6, 0.0]), 0.2)
+    verdicts = iter([walk] * 20 + [odd, odd])
+    monkeypatch.setattr(r._classifier, "watch", lambda _: next(verdicts))
+    seen = [r.observe(held()).activity for _ in range(21)]
     r.gap()
     afresh = r.observe(held())
 
-    assert seen == ["walking"] * 6
-    assert odd.activity == "running"
-    assert afresh.probabilities == pytest.approx(odd.probabilities)
-
-
-def test_the_filter_is_bayes_rule(monkeypatch: pytest.MonkeyPatch) -> None:
-    r = taught()
-    verdict = Verdict(np.array([0.5, 0.3, 0.2]), 0.2)
-    monkeypatch.setattr(r._classifier, "judge", lambda _: verdict)
-    first, second = r.observe(held()), r.observe(held())
-    expected = (0.95 * np.array([0.5, 0.3, 0.2]) + 0.05 / 3) * [0.5, 0.3, 0.2]
-
-    assert list(first.probabilities.values()) == pytest.approx([0.5, 0.3, 0.2])
-    assert list(second.probabilities.values()) == pytest.approx(expected / expected.sum())
+    assert seen == ["walking"] * 21
+    assert afresh.activity == "running"  # nothing is known of what was before
 
 
 def test_a_window_like_nothing_taught_says_nothing_about_what_goes_on() -> None:
     r = taught()
-    for seed in range(20, 25):
-        r.observe(shaken(2.0, 5.0, seed=seed))
+    for seed in range(20, 40):
+        before = r.observe(shaken(2.0, 5.0, seed=seed))
     strange = r.observe(shaken(9.0, 200.0))
-    expected = 0.95 * 0.999 + 0.05 / 3  # nearly sure, and a little time has passed
 
     assert strange.activity is None
-    assert strange.probabilities["walking"] == pytest.approx(expected, abs=0.01)
+    assert 0.6 < strange.probabilities["walking"] < before.probabilities["walking"]
 
 
 def test_a_change_is_seen_soon() -> None:

@@ -1,200 +1,200 @@
-"""Shrinkage linear discriminant over the features of a window, learnt as exact sums.
+"""Shrinkage linear discriminant over the features of a window, in company of a small forest.
 
-All that is learnt are sums over windows: how many of each activity, the sum of their vectors, and
-one second moment Σ x xᵀ over everything. Sums have no order, can be taken back and can be added,
-so labels that arrive in blocks, undo and pooling cost nothing. And they are *exact*. Every entry
-of x is clipped to [-8, 8] and rounded to a multiple of 2⁻¹², so a product is a multiple of 2⁻²⁴ and
-at most 2⁶. A float64 has 53 bits and holds every multiple of 2⁻²⁴ up to 2²⁹ without rounding; that
-many are 2²⁹ / 2⁶ = 2²³ windows, 8 million, at one each 1.28 s four months of nothing but teaching.
-Beyond that sums round as floats do. A feature beyond ±8 saturates: it is as large as can be said.
+Labels from a button arrive in blocks, are taken back, and come from several devices. The
+discriminant follows from sums, the forest from a sample that knows no order: both are the same
+whatever came first, forget exactly, and can be pooled. A lesson only adds to the sums and to the
+sample; what follows from them is worked out when it is next needed, or by `settle` beforehand.
 """
 
+import json
 from collections.abc import Mapping
 from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from learner.classifier import Verdict, WindowShape
-from learner.features import Features, Floats, Samples
+from learner.classifier import InexactError, Verdict, WindowShape
+from learner.committee import Committee
+from learner.described import Describer, Words, words
+from learner.features import Floats, Samples
+from learner.offset import Offset
+from learner.sample import Sample
+from learner.starter import Leaning
+from learner.sums import Sums
 
-LIMIT, GRID = 8.0, 2.0**-12
-
-# The variance of a feature within an activity is pooled over activities, and these are added.
-# As if one more window had been seen: so that one window alone has a variance at all.
-FIRST_VARIANCE = 0.01**2
-# Of the feature's variance over everything: what a day, or putting the sensor on anew, changes.
-ANEW = 0.005
-# Windows overlap by half: so many windows that say something of their own is one worth.
-INDEPENDENT = 0.5
-# Features are not normal and say much the same, the more there are the more so: squared distances,
-# halved and divided by one in so many of their number, give probabilities that are right about as
-# often as they say, over sessions and people.
-FEATURES_PER_DEGREE = 28.0
-LAPSE = 0.01  # and one window in a hundred is something no score foresees
-
-# For novelty the spread within an activity is not trusted before it has been seen for a while:
-# it counts as this many windows of this variance (features are of order one by design).
-DOUBT_WINDOWS, DOUBT_VARIANCE = 5.0, 0.2**2
-HALF_NOVEL = 2.5  # the squared distance per feature, relative to its expectation, of novelty 0.5
+NOTHING = Verdict(np.empty(0), 1.0)  # is known, so everything is new
 
 
 class Learner:
-    """See the module. `judge` solves for the discriminant when something was learnt since."""
+    """See the module."""
 
     order_free: ClassVar[bool] = True
 
     def __init__(self, shape: WindowShape) -> None:
-        from learner import kernels
-
-        self._kernels = kernels
-        self._features = Features(*shape)
-        self._size = self._features.size
+        self._describer = Describer(shape)
         self.activities: dict[str, int] = {}
-        self._sums: dict[str, Floats] = {}
-        self._moment = np.zeros((self._size, self._size))  # the lower triangle is kept
-        self._plane: _Plane | None = None
+        self._sums, self._sample = self._nothing()
+        self._leaning: Leaning | None = None
+        self._faded = False
+        self._committee: Committee | None = None
+        self._watched = np.zeros(self._describer.size)
+        self._offset = Offset(self._describer.size)
+
+    def _nothing(self) -> tuple[Sums, Sample]:
+        return Sums(self._describer.size, self._describer.blocks), Sample()
+
+    def lean_on(self, starter: Self) -> None:
+        """See `Classifier`. Copies what the starter knows, so that both may go on learning."""
+        if starter._leaning is not None:
+            raise InexactError(
+                "the starter leans on a starter itself: pool the recognizers, and start from that"
+            )
+        if starter.activities:
+            sums, sample = self._nothing()
+            sums.add(starter._sums)
+            sample.add(starter._sample)
+            self._leaning = Leaning(sums, sample)
+            self.activities = dict.fromkeys(starter.activities, 0)
+            self._committee = None
 
     def learn(self, samples: Samples, activity: str) -> None:
         """See `Classifier`."""
-        x = self._describe(samples)
-        self._sums[activity] = self._sums.get(activity, 0.0) + x
+        x, e, vector = self._lesson(samples)
+        if self._leaning is not None:
+            self._leaning.note(x, activity, 1)
+        self._sums.put(activity, x, e)
+        self._sample.put(activity, vector)
         self.activities[activity] = self.activities.get(activity, 0) + 1
-        self._kernels.add_outer(x, 1.0, self._moment)
-        self._plane = None
+        self._committee = None
 
     def unlearn(self, samples: Samples, activity: str) -> None:
         """See `Classifier`. A window that was not taught is found out when it would be the last."""
-        if activity not in self.activities:
-            taught = ", ".join(self.activities) or "nothing"
+        if not self.activities.get(activity):
+            taught = ", ".join(name for name, n in self.activities.items() if n) or "nothing"
             raise ValueError(f"{activity!r} was never taught; taught: {taught}")
-        x = self._describe(samples)
-        if self.activities[activity] > 1:
-            self._sums[activity] -= x
-            self.activities[activity] -= 1
-        elif np.array_equal(self._sums[activity], x):
-            del self.activities[activity], self._sums[activity]
-        else:
+        if self._faded:
+            raise InexactError("what has faded cannot be taken back: teach an empty one the rest")
+        x, e, vector = self._lesson(samples)
+        if self.activities[activity] == 1 and not np.array_equal(self._sums.sums[activity], x):
             raise ValueError(f"this is not the window that was taught as {activity!r}")
-        self._kernels.add_outer(x, -1.0, self._moment)
-        self._plane = None
+        self._sample.discard(activity, vector)
+        self._sums.discard(activity, x, e)
+        if self._leaning is not None:
+            self._leaning.note(x, activity, -1)
+        self.activities[activity] -= 1
+        if not self.activities[activity]:
+            self._sample.drop(activity)
+            if self._leaning is None or activity not in self._leaning.activities:
+                del self.activities[activity]
+        self._committee = None
+
+    def _lesson(self, samples: Samples) -> tuple[Floats, Floats, Words]:
+        """Return features, what a displacement changes in them, and both in multiples of GRID."""
+        x = self._describer.features(samples).copy()
+        displaced = self._describer.displaced(samples)
+        vector = np.concatenate([words(x), words(displaced)])
+        return x, np.clip(displaced - x, -8.0, 8.0), vector
 
     def rename(self, old: str, new: str) -> None:
         """See `Classifier`. Sums add, so a merge is exact."""
+        if self.activities[old]:
+            self._sums.rename(old, new)
+            self._sample.rename(old, new)
+        if self._leaning is not None:
+            self._leaning.rename(old, new)
+        count = self.activities[old] + self.activities.get(new, 0)
         if new in self.activities:
-            self.activities[new] += self.activities.pop(old)
-            self._sums[new] = self._sums[new] + self._sums.pop(old)
-        else:
-            self.activities = {new if a == old else a: n for a, n in self.activities.items()}
-            self._sums[new] = self._sums.pop(old)
-        self._plane = None
+            del self.activities[old]
+        self.activities = {new if a == old else a: n for a, n in self.activities.items()}
+        self.activities[new] = count
+        self._committee = None
+
+    def fade(self, factor: float) -> None:
+        """See `Classifier`."""
+        self._faded = True
+        self._sums.fade(factor)
+        self._sample.fade(factor)
+        self._committee = None
+
+    def settle(self) -> None:
+        """See `Classifier`."""
+        if self._committee is None and self.activities:
+            self._committee = Committee(
+                list(self.activities), self._sums, self._sample, self._leaning
+            )
 
     def judge(self, samples: Samples) -> Verdict:
         """See `Classifier`."""
-        if not self.activities:
-            return Verdict(np.empty(0), 1.0)
-        if self._plane is None:
-            self._plane = _Plane(self.activities, self._sums, self._moment)
-        plane, x = self._plane, self._describe(samples)
-        unlike = float(np.min((np.square(x - plane.means) / plane.doubted).mean(axis=1)))
+        self.settle()
+        if self._committee is None:
+            return NOTHING
+        x = self._describer.features(samples)
+        return self._committee.verdict(x, words(x))
 
-        x -= plane.centre
-        x *= plane.scale
-        self._kernels.substitute(plane.root, x)
-        distances = np.square(plane.whitened - x).sum(axis=1)
-        nearest = float(distances.min())
-        temperature = max(1.0, self._size / FEATURES_PER_DEGREE)
-        scores = np.exp((nearest - distances) / (2.0 * temperature))
-        probabilities = (1.0 - LAPSE) * scores / scores.sum() + LAPSE / len(scores)
+    def watch(self, samples: Samples) -> Verdict:
+        """See `Classifier`. The forest knows thresholds only, and sees the window as it is."""
+        self.settle()
+        if self._committee is None:
+            return NOTHING
+        x = self._describer.features(samples)
+        vector = words(x)
+        self._watched[:] = x
+        return self._committee.verdict(x - self._offset.estimate, vector)
 
-        # new is what is far both ways: whitening alone sees worlds between two windows of one walk
-        # while few were taught, and variances alone do not see what never went together before
-        ratio = min(nearest / self._size, unlike)
-        return Verdict(probabilities, ratio / (ratio + HALF_NOVEL))
+    def notice(self, activity: str) -> None:
+        """See `Classifier`."""
+        if self._committee is not None:
+            self._offset.note(self._committee.off(self._watched, activity), self._committee.odds)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
-        """See `Classifier`. The triangle is packed row by row."""
-        sums = [self._sums[name] for name in sorted(self._sums)]
-        return {
-            "sums": np.array(sums).reshape(len(sums), self._size),
-            "moment": self._moment[np.tril_indices(self._size)],
+        """See `Classifier`."""
+        taught = sorted(self._sums.masses)
+        arrays = {
+            **self._sums.state(),
+            **self._sample.state(taught, 2 * self._describer.size),
+            "faded": np.array(self._faded),
         }
+        if self._leaning is not None:
+            names = self._leaning.activities
+            starter = {
+                "names": np.frombuffer(json.dumps(names).encode(), dtype=np.uint8),
+                **self._leaning.sums.state(),
+                **self._leaning.sample.state(names, 2 * self._describer.size),
+                **self._leaning.state(),
+            }
+            arrays |= {f"starter_{name}": array for name, array in starter.items()}
+        return arrays
 
     def restore(
         self, activities: Mapping[str, int], state: Mapping[str, NDArray[np.generic]]
     ) -> None:
         """See `Classifier`."""
-        sums, moment = state["sums"], state["moment"]
-        triangle = np.tril_indices(self._size)
-        for name, array, expected in [
-            ("sums", sums, (len(activities), self._size)),
-            ("moment", moment, triangle[0].shape),
-        ]:
-            if array.dtype != np.float64 or array.shape != expected:
-                found = f"{array.dtype} {array.shape}"
-                raise ValueError(f"{name} is {found}, expected float64 {expected}")
-        self._moment[triangle] = moment
-        self._sums = {name: row.copy() for name, row in zip(sorted(activities), sums, strict=True)}
+        taught = sorted(name for name, count in activities.items() if count)
+        sums, sample = self._nothing()
+        sums.restore(taught, state)
+        sample.restore(taught, 2 * self._describer.size, state)
+        leaning = None
+        if "starter_names" in state:
+            of_starter = {name.removeprefix("starter_"): array for name, array in state.items()}
+            names = [str(name) for name in json.loads(state["starter_names"].tobytes())]
+            leant = self._nothing()
+            leant[0].restore(names, of_starter)
+            leant[1].restore(names, 2 * self._describer.size, of_starter)
+            leaning = Leaning(*leant)
+            leaning.restore(of_starter)
+        self._sums, self._sample, self._leaning = sums, sample, leaning
+        self._faded = bool(state["faded"])
         self.activities = dict(activities)
-        self._plane = None
+        self._committee = None
 
     def add(self, other: Self) -> None:
-        """See `Classifier`."""
+        """See `Classifier`. What others were started from is not what they have learnt."""
+        if self._leaning is not None:
+            raise InexactError("what leans on a starter cannot be added to: pool, then start")
         for activity, count in other.activities.items():
-            self.activities[activity] = self.activities.get(activity, 0) + count
-            self._sums[activity] = self._sums.get(activity, 0.0) + other._sums[activity]
-        self._moment += other._moment
-        self._plane = None
-
-    def _describe(self, samples: Samples) -> Floats:
-        """The vector of a window, on the grid; overwritten by the next call."""
-        x = self._features(samples)
-        self._kernels.settle(x, LIMIT, GRID)
-        return x
-
-
-class _Plane:
-    """The discriminant that follows from the sums: `root⁻¹ · scale · (x - centre)` whitens x."""
-
-    def __init__(
-        self, counts: Mapping[str, int], sums: Mapping[str, Floats], moment: Floats
-    ) -> None:
-        from learner.kernels import substitute
-
-        n = np.array(list(counts.values()), dtype=np.float64)[:, None]
-        self.means = np.array([sums[name] for name in counts]) / n
-        self.centre = self.means.mean(axis=0)
-        total, free = n.sum(), n.sum() - len(n)
-        # Σ x xᵀ - Σ_k s_k s_kᵀ / n_k; its upper triangle is never looked at
-        rooted = self.means * np.sqrt(n)
-        within = moment - rooted.T @ rooted
-
-        scatter = np.maximum(np.diagonal(within), 0.0)
-        anew = ANEW * (scatter / total + self.means.var(axis=0))
-        variance = (scatter + FIRST_VARIANCE) / (free + 1.0) + anew
-        self.scale = 1.0 / np.sqrt(variance)
-        doubted = (scatter + DOUBT_WINDOWS * DOUBT_VARIANCE) / (free + DOUBT_WINDOWS)
-        self.doubted = doubted * (1.0 + 1.0 / n)  # (k, d): a mean of n windows errs by 1 / n more
-
-        correlation = np.tril(within, -1)
-        correlation *= self.scale[:, None] / (free + 1.0)
-        correlation *= self.scale
-        correlation *= 1.0 - _shrinkage(correlation, INDEPENDENT * free)
-        np.fill_diagonal(correlation, 1.0)
-        self.root = np.asarray(np.linalg.cholesky(correlation), dtype=np.float64)
-        self.whitened = (self.means - self.centre) * self.scale
-        for mean in self.whitened:
-            substitute(self.root, mean)
-
-
-def _shrinkage(correlation: Floats, windows: float) -> float:
-    """How far correlations (below the diagonal) of so many windows are best drawn towards none.
-
-    Oracle approximating shrinkage: Chen, Wiesel, Eldar, Hero 2010, equation 23, for trace d.
-    """
-    d = len(correlation)
-    squares = 2.0 * float(np.einsum("ij,ij->", correlation, correlation))  # ‖R‖² - d
-    if squares == 0.0:
-        return 1.0
-    best = ((1.0 - 2.0 / d) * (squares + d) + d * d) / ((windows + 1.0 - 2.0 / d) * squares)
-    return min(1.0, best)
+            if count:
+                self.activities[activity] = self.activities.get(activity, 0) + count
+        self._faded |= other._faded
+        self._sums.add(other._sums)
+        self._sample.add(other._sample)
+        self._committee = None

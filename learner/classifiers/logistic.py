@@ -1,0 +1,223 @@
+"""Multinomial logistic regression by online first-order steps (AdaGrad), with rehearsal.
+
+Labels from a button come in blocks, and a gradient step has no memory: ten minutes of sitting
+undo what was learnt of walking. So with every lesson the mean window of each other activity is
+taught again. The means, and the spread about them, are learnt too; features are standardised by
+them. The second-order `newton` needs no rehearsal and learns more from few windows.
+
+AdaGrad (Duchi, Hazan, Singer 2011, figure 1, diagonal): weight w moves by RATE · g / √Σ g².
+"""
+
+import math
+from collections.abc import Mapping
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from learner.classifier import InexactError, Verdict, WindowShape
+from learner.compiled import njit
+from learner.features import Features, Floats, Samples
+
+LIMIT = 8.0  # features are of order one; what is beyond ±8 is as large as can be said
+FAR = 5.0  # and a standardised one beyond ±5 says no more than 5 does
+RATE = 0.01  # how far a first step moves a weight: |z|·w of several hundred features is then some 5
+REHEARSED = 8  # means per lesson at most, in turn, so that hundreds of activities stay affordable
+LAPSE = 0.01  # one window in a hundred is something that no score foresees
+# The spread within activities counts as so many more windows of this variance (features are of
+# order one): the spread seen in three windows is not yet the spread of an activity.
+DOUBT_WINDOWS, DOUBT_VARIANCE = 5.0, 0.2**2
+HALF_NOVEL = 2.5  # the squared distance per feature, relative to that spread, of novelty 0.5
+
+REFUSAL = "logistic depends on the order of its lessons: teach an empty one what is to remain"
+ALONE = "logistic knows no starter and no decay: leave them out, or use the discriminant"
+
+
+@njit
+def standardise(x: Floats, centre: Floats, scale: Floats, far: float, out: Floats) -> None:
+    """out[j] = (x[j] - centre[j]) · scale[j] within ±far, and a constant 1 behind; out (d + 1,)."""
+    for j in range(x.size):
+        out[j] = min(max((x[j] - centre[j]) * scale[j], -far), far)
+    out[x.size] = 1.0
+
+
+@njit
+def softmax(weights: Floats, z: Floats, out: Floats) -> None:
+    """out[k] = exp(weights[k]·z) / Σ exp(...), shifted by the maximum so that exp cannot overflow.
+
+    weights (k, d), z (d,), out (k,).
+    """
+    highest = -np.inf
+    for k in range(out.size):
+        score = 0.0
+        for j in range(z.size):
+            score += weights[k, j] * z[j]
+        out[k] = score
+        highest = max(highest, score)
+    total = 0.0
+    for k in range(out.size):
+        out[k] = math.exp(out[k] - highest)
+        total += out[k]
+    for k in range(out.size):
+        out[k] /= total
+
+
+@njit
+def descend(weights: Floats, squares: Floats, z: Floats, residuals: Floats, rate: float) -> None:
+    """Move weights by rate · g / √squares, once g² is in squares; g[k, j] = residuals[k] · z[j].
+
+    weights and squares (k, d), z (d,), residuals (k,). Nothing moves while squares are 0, as
+    they may be where g is not: 1e-200² is.
+    """
+    for k in range(residuals.size):
+        for j in range(z.size):
+            gradient = residuals[k] * z[j]
+            squares[k, j] += gradient * gradient
+            if squares[k, j] > 0.0:
+                weights[k, j] += rate * gradient / math.sqrt(squares[k, j])
+
+
+class Learner:
+    """See the module. Not free of order: undo, merging and pooling rebuild."""
+
+    order_free: ClassVar[bool] = False
+
+    def __init__(self, shape: WindowShape) -> None:
+        self._features = Features(*shape)
+        size = self._features.size
+        self.activities: dict[str, int] = {}
+        # rows of activities in the order first taught
+        self._means = np.zeros((0, size))
+        self._scatter = np.zeros(size)  # Σ (x - mean of its activity)²
+        self._weights = np.zeros((0, size + 1))
+        self._squares = np.zeros((0, size + 1))
+        self._centre, self._scale = np.zeros(size), np.zeros(size)
+        self._z = np.zeros(size + 1)
+
+    def learn(self, samples: Samples, activity: str) -> None:
+        """See `Classifier`."""
+        x = self._describe(samples)
+        if activity not in self.activities:
+            self.activities[activity] = 0
+            self._means = np.vstack([self._means, x])
+            self._weights = np.pad(self._weights, ((0, 1), (0, 0)))
+            self._squares = np.pad(self._squares, ((0, 1), (0, 0)))
+        self.activities[activity] += 1
+        taught = list(self.activities).index(activity)
+        self._follow(x, taught)
+        others = len(self.activities) - 1
+        for turn in range(min(REHEARSED, others)):
+            lap = (sum(self.activities.values()) + turn) % others
+            other = (taught + 1 + lap) % len(self.activities)
+            self._step(self._means[other], other)
+        self._step(x, taught)
+
+    def unlearn(self, samples: Samples, activity: str) -> None:  # noqa: ARG002
+        """See `Classifier`."""
+        raise InexactError(REFUSAL)
+
+    def rename(self, old: str, new: str) -> None:
+        """See `Classifier`."""
+        if new in self.activities:
+            raise InexactError(REFUSAL)
+        self.activities = {new if a == old else a: n for a, n in self.activities.items()}
+
+    def lean_on(self, starter: Self) -> None:  # noqa: ARG002
+        """See `Classifier`."""
+        raise InexactError(ALONE)
+
+    def fade(self, factor: float) -> None:  # noqa: ARG002
+        """See `Classifier`."""
+        raise InexactError(ALONE)
+
+    def settle(self) -> None:
+        """See `Classifier`. No lesson leaves anything for later."""
+
+    def judge(self, samples: Samples) -> Verdict:
+        """See `Classifier`. New is what is far from the mean of every activity."""
+        if not self.activities:
+            return Verdict(np.empty(0), 1.0)
+        x = self._describe(samples)
+        probabilities = np.empty(len(self.activities))
+        standardise(x, self._centre, self._scale, FAR, self._z)
+        softmax(self._weights, self._z, probabilities)
+        probabilities = (1.0 - LAPSE) * probabilities + LAPSE / len(probabilities)
+        distances = np.square((x - self._means) * self._scale).mean(axis=1)
+        ratio = float(distances.min())
+        return Verdict(probabilities, ratio / (ratio + HALF_NOVEL))
+
+    def watch(self, samples: Samples) -> Verdict:
+        """See `Classifier`."""
+        return self.judge(samples)
+
+    def notice(self, activity: str) -> None:
+        """See `Classifier`. It sees nothing without a label."""
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """See `Classifier`."""
+        places = {name: place for place, name in enumerate(self.activities)}
+        order = np.array([places[name] for name in sorted(places)], dtype=np.intp)
+        return {
+            "means": self._means[order],
+            "scatter": self._scatter.copy(),
+            "weights": self._weights[order],
+            "squares": self._squares[order],
+        }
+
+    def restore(
+        self, activities: Mapping[str, int], state: Mapping[str, NDArray[np.generic]]
+    ) -> None:
+        """See `Classifier`."""
+        k, size = len(activities), self._features.size
+        copies = {}
+        for name, expected in [
+            ("means", (k, size)),
+            ("scatter", (size,)),
+            ("weights", (k, size + 1)),
+            ("squares", (k, size + 1)),
+        ]:
+            array = state[name]
+            if array.dtype != np.float64 or array.shape != expected:
+                found = f"{array.dtype} {array.shape}"
+                raise ValueError(f"{name} is {found}, expected float64 {expected}")
+            copies[name] = array.astype(np.float64)
+        ranks = {name: rank for rank, name in enumerate(sorted(activities))}
+        order = np.array([ranks[name] for name in activities], dtype=np.intp)
+        self._scatter = copies["scatter"]
+        self._means, self._weights, self._squares = (
+            copies[name][order] for name in ["means", "weights", "squares"]
+        )
+        self.activities = dict(activities)
+        if activities:
+            self._standard()
+
+    def add(self, other: Self) -> None:  # noqa: ARG002
+        """See `Classifier`."""
+        raise InexactError(REFUSAL)
+
+    def _describe(self, samples: Samples) -> Floats:
+        """The vector of a window; overwritten by the next call."""
+        x = self._features(samples)
+        return np.clip(x, -LIMIT, LIMIT, out=x)
+
+    def _follow(self, x: Floats, taught: int) -> None:
+        """Take x into the mean of its activity and the spread about it (Welford 1962)."""
+        off = x - self._means[taught]
+        self._means[taught] += off / list(self.activities.values())[taught]
+        self._scatter += off * (x - self._means[taught])
+        self._standard()
+
+    def _standard(self) -> None:
+        """Say by what features are standardised: every activity counts the same in the centre."""
+        free = sum(self.activities.values()) - len(self.activities)
+        doubted = self._scatter + DOUBT_WINDOWS * DOUBT_VARIANCE
+        self._centre = self._means.mean(axis=0)
+        self._scale = np.sqrt((free + DOUBT_WINDOWS) / doubted)
+
+    def _step(self, x: Floats, taught: int) -> None:
+        residuals = np.empty(len(self.activities))
+        standardise(x, self._centre, self._scale, FAR, self._z)
+        softmax(self._weights, self._z, residuals)
+        residuals *= -1.0
+        residuals[taught] += 1.0
+        descend(self._weights, self._squares, self._z, residuals, RATE)

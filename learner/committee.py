@@ -1,0 +1,88 @@
+"""What the discriminant and the forest make of a window together.
+
+p ∝ exp(scores / T) · (share of the forest + doubt)        T: degrees of freedom that are real
+"""
+
+import numpy as np
+
+from learner.classifier import Verdict
+from learner.described import Words
+from learner.features import Floats
+from learner.plane import Plane
+from learner.sample import CAP, Sample
+from learner.starter import Leaning
+from learner.sums import Sums
+
+# Features are not normal and say much the same, the more there are the more so: scores divided by
+# one in so many of their number give probabilities that are right about as often as they say, over
+# sessions and people.
+FEATURES_PER_DEGREE = 28.0
+COMPANY = 0.5  # weight of the forest's log shares beside the discriminant's log probabilities
+DOUBT = 0.02  # added to a share, since a forest of 30 trees never quite rules out anything
+LAPSE = 0.01  # and one window in a hundred is something no score foresees
+
+# From few windows everything is surer than it should be, scores and distances. Measured on waists,
+# wrists and pockets with 1, 2, 4, ... windows of each activity: what divides them is
+# 1 + (this / windows of an activity) to a power.
+FEW_FOR_SCORES, FEW_FOR_DISTANCES = 8.0, 6.0
+
+HALF_NOVEL = 4.5  # how far, relative to its expectation, is a novelty of 0.5
+BLOCK_WEIGHT = 0.5  # of the block that differs most, in how far a window is
+
+FOREST_WINDOWS = 1200  # taught windows in the forest, all activities together
+
+
+class Committee:
+    """Follows from what was learnt, once; then asked for each window."""
+
+    def __init__(
+        self, names: list[str], sums: Sums, sample: Sample, leaning: Leaning | None
+    ) -> None:
+        """`names`: every activity that is known, in the order probabilities are to have.
+
+        Inside they have an order of their own: see `Sums.identity`.
+        """
+        from learner.forest import grow_forest
+
+        leant = sums if leaning is None else leaning.sums
+        inside = sorted(names, key=lambda name: sums.identity(name) + leant.identity(name))
+        self._places = {name: k for k, name in enumerate(inside)}
+        self._order = [self._places[name] for name in names]
+        starter = None if leaning is None else leaning.weighed()
+        self._plane = Plane(inside, sums, starter)
+        self._per_degree = min(1.0, FEATURES_PER_DEGREE / sums.size)
+        windows = self._plane.windows / len(inside)
+        self._temperature = 1.0 + (FEW_FOR_SCORES / windows) ** 2
+        self._expected_far = 1.0 + (FEW_FOR_DISTANCES / windows) ** 3
+        most = max(4, min(CAP, FOREST_WINDOWS // len(inside)))
+        vectors: list[Words] = []
+        classes: list[int] = []
+        for k, name in enumerate(inside):
+            used = sample.used(name, most)
+            if leaning is not None:
+                used += leaning.sample.used(name, min(most, round(leaning.windows(name))))
+            vectors += used
+            classes += [k] * len(used)
+        both = np.array(vectors).reshape(2 * len(vectors), sums.size)  # as taught, and displaced
+        kinds = np.repeat(np.array(classes, dtype=np.int32), 2)
+        weights = np.tile([1.0, max(self._plane.plausible, 1e-3)], len(vectors))
+        weights /= np.bincount(kinds, weights)[kinds]
+        self._forest = grow_forest(both, kinds, weights, len(inside))
+        self._shares = np.empty(len(inside))
+        self.odds = self._plane.odds
+
+    def off(self, x: Floats, activity: str) -> Floats:
+        """Return how far a window of features x lies off the mean of an activity."""
+        return self._plane.off(x, self._places[activity])
+
+    def verdict(self, x: Floats, vector: Words) -> Verdict:
+        """Judge a window of features x (size,), the same in multiples of the grid beside them."""
+        self._forest.vote(vector, self._shares)
+        log_p = self._plane.scores(x) * self._per_degree + COMPANY * np.log(self._shares + DOUBT)
+        p = np.exp((log_p - log_p.max()) / self._temperature)
+        best = int(p.argmax())
+        p *= (1.0 - LAPSE) / p.sum()
+        p += LAPSE / p.size
+        far = self._plane.far(x, best)
+        ratio = far.whitened * far.block**BLOCK_WEIGHT / self._expected_far
+        return Verdict(p[self._order], ratio / (ratio + HALF_NOVEL))

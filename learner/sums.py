@@ -1,0 +1,170 @@
+"""All that a discriminant learns, as sums over windows: exact, so they can be taken back and added.
+
+Of every window there are two vectors: x, its features, and e, what a displacement changes in them
+(`learner.displacement`). Kept are how many windows there were of each activity, Σ x of each, and
+over everything Σ x xᵀ and Σ e eᵀ; and for novelty, per activity and block of features, Σ |x|² and
+Σ |e|².
+
+Sums have no order. And they are *exact*: every entry of x and e is clipped to ±LIMIT and rounded
+to a multiple of 2⁻¹², so a product is a multiple of 2⁻²⁴ and at most 2⁶. A float64 has 53 bits and
+holds every multiple of 2⁻²⁴ up to 2²⁹ without rounding; that many are 2²⁹ / 2⁶ = 2²³ windows, 8
+million, at one each 1.28 s four months of nothing but teaching. Beyond that, and once `fade` has
+been used, sums round as floats do. A feature beyond the limit is as large as can be said.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from learner.features import Floats
+
+GRID = 2.0**-12
+LIMIT = 8.0 - GRID  # so that a vector in multiples of GRID fits in int16
+
+
+class Sums:
+    """Sums over vectors of length `size`, cut into `blocks`."""
+
+    def __init__(self, size: int, blocks: Mapping[str, slice]) -> None:
+        from learner import kernels
+
+        self._kernels = kernels
+        self.size = size
+        self._firsts = np.array([block.start for block in blocks.values()], dtype=np.intp)
+        first = blocks["mean"].start
+        self.posture = slice(first, first + 3)  # mean acceleration along x, y, z
+        self.movable = [blocks["mean"], blocks["quantile"]]  # by putting the sensor on anew
+        self.block_widths = np.diff([*self._firsts.tolist(), size])
+        self.masses: dict[str, float] = {}  # windows; less where `fade` made them count less
+        self.sums: dict[str, Floats] = {}  # (size,)
+        self.squares: dict[str, Floats] = {}  # (2, blocks): of x, of e
+        self.moment = np.zeros((size, size))  # of x; of both the lower triangle is kept
+        self.displaced = np.zeros((size, size))  # of e
+
+    @property
+    def mass(self) -> float:
+        return sum(self.masses.values())
+
+    def put(self, activity: str, x: Floats, e: Floats) -> None:
+        """Add one window of an activity, old or new."""
+        if activity not in self.masses:
+            self._open(activity)
+        self._shift(activity, x, e, 1.0)
+
+    def discard(self, activity: str, x: Floats, e: Floats) -> None:
+        """Take away one window of an activity; with its last one the activity goes."""
+        self._shift(activity, x, e, -1.0)
+        if self.masses[activity] == 0.0:
+            del self.masses[activity], self.sums[activity], self.squares[activity]
+
+    def is_last(self, activity: str, x: Floats) -> bool:
+        """Tell whether without x nothing remains of an activity."""
+        return self.masses[activity] == 1.0 and np.array_equal(self.sums[activity], x)
+
+    def _open(self, activity: str) -> None:
+        self.masses[activity] = 0.0
+        self.sums[activity] = np.zeros(self.size)
+        self.squares[activity] = np.zeros((2, len(self._firsts)))
+
+    def _shift(self, activity: str, x: Floats, e: Floats, weight: float) -> None:
+        self.masses[activity] += weight
+        self.sums[activity] += weight * x
+        self.squares[activity] += weight * np.add.reduceat([x * x, e * e], self._firsts, axis=1)
+        self._kernels.add_outer(x, weight, self.moment)
+        self._kernels.add_outer(e, weight, self.displaced)
+
+    def block_means(self, values: Floats) -> Floats:
+        """Mean over each block of values (..., size)."""
+        totals: Floats = np.add.reduceat(values, self._firsts, axis=-1) / self.block_widths
+        return totals
+
+    def identity(self, activity: str) -> bytes:
+        """Return what tells an activity from the others, whatever it is called.
+
+        Floats added up in the order of this are the same to the last bit in whatever order, and
+        under whatever names, things were taught.
+        """
+        return self.sums[activity].tobytes() if activity in self.sums else b""
+
+    def within(self) -> Floats:
+        """Scatter within the activities, Σ x xᵀ - Σ_k s_k s_kᵀ / n_k; the lower triangle counts."""
+        if not self.masses:
+            return self.moment.copy()
+        names = sorted(self.masses, key=self.identity)
+        rooted = np.array([self.sums[a] / np.sqrt(self.masses[a]) for a in names])
+        scatter: Floats = self.moment - rooted.T @ rooted
+        return scatter
+
+    def rename(self, old: str, new: str) -> None:
+        """Call an activity by another name, or put it to the one that has the name."""
+        for sums in (self.masses, self.sums, self.squares):
+            _rename(sums, old, new)
+
+    def fade(self, factor: float) -> None:
+        """Let all that was learnt count `factor` times as much as before."""
+        for activity in self.masses:
+            self.masses[activity] *= factor
+            self.sums[activity] *= factor
+            self.squares[activity] *= factor
+        self.moment *= factor
+        self.displaced *= factor
+
+    def add(self, other: Self) -> None:
+        """Add what another has summed."""
+        for activity, mass in other.masses.items():
+            if activity not in self.masses:
+                self._open(activity)
+            self.masses[activity] += mass
+            self.sums[activity] += other.sums[activity]
+            self.squares[activity] += other.squares[activity]
+        self.moment += other.moment
+        self.displaced += other.displaced
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Return everything as named arrays, activities sorted by name, triangles row by row."""
+        names, blocks = sorted(self.masses), len(self._firsts)
+        triangle = np.tril_indices(self.size)
+        return {
+            "masses": np.array([self.masses[name] for name in names], dtype=np.float64),
+            "sums": np.array([self.sums[a] for a in names]).reshape(-1, self.size),
+            "squares": np.array([self.squares[a] for a in names]).reshape(-1, 2, blocks),
+            "moment": self.moment[triangle],
+            "displaced": self.displaced[triangle],
+        }
+
+    def restore(self, names: list[str], state: Mapping[str, NDArray[np.generic]]) -> None:
+        """Become what `state` was taken from, of the activities `names` (sorted).
+
+        KeyError, ValueError: not a state of this size.
+        """
+        triangle = np.tril_indices(self.size)
+        expected = {
+            "masses": (len(names),),
+            "sums": (len(names), self.size),
+            "squares": (len(names), 2, len(self._firsts)),
+            "moment": triangle[0].shape,
+            "displaced": triangle[0].shape,
+        }
+        arrays = {name: state[name] for name in expected}
+        for name, shape in expected.items():
+            if arrays[name].dtype != np.float64 or arrays[name].shape != shape:
+                found = f"{arrays[name].dtype} {arrays[name].shape}"
+                raise ValueError(f"{name} is {found}, expected float64 {shape}")
+            if not np.isfinite(arrays[name].astype(np.float64)).all():
+                raise ValueError(f"{name} is not finite everywhere, expected sums")
+        self.moment[triangle] = arrays["moment"]
+        self.displaced[triangle] = arrays["displaced"]
+        self.masses = dict(zip(names, arrays["masses"].tolist(), strict=True))
+        self.sums = dict(zip(names, arrays["sums"].astype(np.float64), strict=True))
+        self.squares = dict(zip(names, arrays["squares"].astype(np.float64), strict=True))
+
+
+def _rename(sums: dict[str, Any], old: str, new: str) -> None:
+    if new in sums:
+        sums[new] = sums[new] + sums.pop(old)
+        return
+    items = [(new if name == old else name, value) for name, value in sums.items()]
+    sums.clear()
+    sums.update(items)
