@@ -42,7 +42,10 @@ class Committee:
 
         Inside they have an order of their own: see `Sums.identity`.
         """
+        from learner import kernels
         from learner.forest import grow_forest
+
+        self._kernels = kernels
 
         leant = sums if leaning is None else leaning.sums
         inside = sorted(names, key=lambda name: sums.identity(name) + leant.identity(name))
@@ -68,7 +71,7 @@ class Committee:
         weights = np.tile([1.0, max(self._plane.plausible, 1e-3)], len(vectors))
         weights /= np.bincount(kinds, weights)[kinds]
         self._forest = grow_forest(both, kinds, weights, len(inside))
-        self._shares = np.empty(len(inside))
+        self._shares, self._probabilities = np.empty((2, len(inside)))
         self.odds = self._plane.odds
 
     def off(self, x: Floats, activity: str) -> Floats:
@@ -78,11 +81,10 @@ class Committee:
     def verdict(self, x: Floats, vector: Words) -> Verdict:
         """Judge a window of features x (size,), the same in multiples of the grid beside them."""
         self._forest.vote(vector, self._shares)
-        log_p = self._plane.scores(x) * self._per_degree + COMPANY * np.log(self._shares + DOUBT)
-        p = np.exp((log_p - log_p.max()) / self._temperature)
-        best = int(p.argmax())
-        p *= (1.0 - LAPSE) / p.sum()
-        p += LAPSE / p.size
+        p = self._probabilities
+        scores = self._plane.scores(x) * (self._per_degree / self._temperature)
+        best = self._kernels.agree(scores, self._shares, DOUBT, COMPANY / self._temperature, p)
         far = self._plane.far(x, best)
         ratio = far.whitened * far.block**BLOCK_WEIGHT / self._expected_far
-        return Verdict(p[self._order], ratio / (ratio + HALF_NOVEL))
+        p = (1.0 - LAPSE) * p[self._order] + LAPSE / p.size
+        return Verdict(p, ratio / (ratio + HALF_NOVEL))

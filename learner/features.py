@@ -65,8 +65,9 @@ class Features:
         self._plain = n_channels + n_channels // 3  # the first of them: channels and lengths
         self._tracks = np.empty((every, rows))
         self._steps = np.empty((every, rows - self._lag))
-        self._mean, self._variance = np.empty(every), np.empty(every)
-        self._step_mean, self._step_variance = np.empty(every), np.empty(every)
+        self._tapered = np.empty((every, rows))
+        self._power = np.empty((every, len(frequencies)))
+        self._moments = np.empty((4, every))  # mean and variance of the tracks, and of their steps
 
         shapes: dict[str, tuple[int, ...]] = {
             "mean": (every,),
@@ -94,27 +95,41 @@ class Features:
     def __call__(self, samples: Samples) -> Floats:
         """Describe samples (rows, n_channels); the answer (size,) is overwritten by the next."""
         k, out, plain = self._kernels, self._out, self._plain
-        tracks, steps, mean, variance = self._tracks, self._steps, self._mean, self._variance
-        k.tracks(samples, self._units, tracks)
-        k.centre(tracks, mean, variance)
-        k.steps(tracks, self._lag, steps)
-        k.centre(steps, self._step_mean, self._step_variance)
-        np.divide(mean, LEVEL, out=out["mean"])
-        np.log(np.sqrt(variance) + FLOOR, out=out["spread"][0])
-        np.log(np.sqrt(self._step_variance) + FLOOR, out=out["spread"][1])
-
-        spectrum = np.fft.rfft(tracks * self._taper)[:, 1:]
-        power = spectrum.real**2 + spectrum.imag**2
-        k.bands(power, self._shares, FLOOR, out["band"])
-        k.rhythm(power, self._octaves, FLOOR, out["rhythm"])
-        k.autocorrelation(tracks, variance, self._lags, FLOOR, out["autocorrelation"])
-        k.correlation(tracks, variance, FLOOR, out["correlation"])
-
-        level = out["quantile"]
-        k.quantiles(np.sort(tracks[:plain]), QUANTILES, level)
-        level += mean[:plain, None]
-        level /= LEVEL
-        k.quantiles(np.sort(steps[:plain]), STEP_QUANTILES, out["step_quantile"])
-        np.arcsinh(out["step_quantile"], out=out["step_quantile"])
-        k.parts(tracks[:plain], self._bounds, FLOOR, out["part_level"], out["part_spread"])
+        k.look(
+            samples,
+            self._units,
+            self._taper,
+            self._lag,
+            self._lags,
+            self._bounds,
+            FLOOR,
+            LEVEL,
+            self._tracks,
+            self._steps,
+            self._tapered,
+            self._moments,
+            out["mean"],
+            out["spread"],
+            out["autocorrelation"],
+            out["correlation"],
+            out["part_level"],
+            out["part_spread"],
+        )
+        k.listen(
+            np.fft.rfft(self._tapered),
+            np.sort(self._tracks[:plain]),
+            np.sort(self._steps[:plain]),
+            self._moments[0],
+            self._shares,
+            self._octaves,
+            QUANTILES,
+            STEP_QUANTILES,
+            FLOOR,
+            LEVEL,
+            self._power,
+            out["band"],
+            out["rhythm"],
+            out["quantile"],
+            out["step_quantile"],
+        )
         return self._vector

@@ -16,6 +16,84 @@ Ints = NDArray[np.intp]
 
 
 @njit
+def look(
+    samples: NDArray[np.float32],
+    units: Floats,
+    taper: Floats,
+    lag: int,
+    lags: Ints,
+    bounds: Ints,
+    floor: float,
+    level: float,
+    tracks_: Floats,
+    steps_: Floats,
+    tapered: Floats,
+    moments: Floats,
+    means: Floats,
+    spreads: Floats,
+    autocorrelations: Floats,
+    correlations: Floats,
+    part_levels: Floats,
+    part_spreads: Floats,
+) -> None:
+    """Fill in all that is seen of a window in time: the kernels below, in one call from Python.
+
+    samples (n, c), tracks_ and tapered (2c, n), steps_ (2c, n - lag), moments (4, 2c): mean and
+    variance of the tracks, mean and variance of the steps.
+    """
+    tracks(samples, units, tracks_)
+    centre(tracks_, moments[0], moments[1])
+    steps(tracks_, lag, steps_)
+    centre(steps_, moments[2], moments[3])
+    for t in range(tracks_.shape[0]):
+        means[t] = moments[0, t] / level
+        spreads[0, t] = math.log(math.sqrt(moments[1, t]) + floor)
+        spreads[1, t] = math.log(math.sqrt(moments[3, t]) + floor)
+        for i in range(taper.size):
+            tapered[t, i] = taper[i] * tracks_[t, i]
+    autocorrelation(tracks_, moments[1], lags, floor, autocorrelations)
+    correlation(tracks_, moments[1], floor, correlations)
+    parts(tracks_[: part_levels.shape[0]], bounds, floor, part_levels, part_spreads)
+
+
+@njit
+def listen(
+    spectrum: NDArray[np.complex128],
+    ordered: Floats,
+    ordered_steps: Floats,
+    mean: Floats,
+    shares: Floats,
+    octaves: Floats,
+    at: Floats,
+    at_steps: Floats,
+    floor: float,
+    level: float,
+    power: Floats,
+    bands_: Floats,
+    rhythms: Floats,
+    quantiles_: Floats,
+    step_quantiles: Floats,
+) -> None:
+    """Fill in what is seen of a window by frequency and by rank, in one call from Python.
+
+    spectrum (t, f + 1) with the constant first, power (t, f); ordered and ordered_steps: sorted
+    rows of the first tracks, centred on `mean`. Quantiles are levels, those of steps are squeezed.
+    """
+    for t in range(power.shape[0]):
+        for f in range(power.shape[1]):
+            power[t, f] = spectrum[t, f + 1].real ** 2 + spectrum[t, f + 1].imag ** 2
+    bands(power, shares, floor, bands_)
+    rhythm(power, octaves, floor, rhythms)
+    quantiles(ordered, at, quantiles_)
+    quantiles(ordered_steps, at_steps, step_quantiles)
+    for t in range(quantiles_.shape[0]):
+        for q in range(at.size):
+            quantiles_[t, q] = (quantiles_[t, q] + mean[t]) / level
+        for q in range(at_steps.size):
+            step_quantiles[t, q] = math.asinh(step_quantiles[t, q])
+
+
+@njit
 def tracks(samples: NDArray[np.float32], units: Floats, out: Floats) -> None:
     """Split every triad of channels into six tracks: x, y, z, length, along and across gravity.
 
@@ -232,3 +310,56 @@ def substitute(root: Floats, x: Floats) -> None:
         for j in range(i):
             total += root[i, j] * x[j]
         x[i] = (x[i] - total) / root[i, i]
+
+
+@njit
+def agree(scores: Floats, shares: Floats, doubt: float, company: float, out: Floats) -> int:
+    """out[k] ∝ exp(scores[k]) · (shares[k] + doubt) ^ company, summing to 1; returns the largest.
+
+    Shifted by the maximum, so that exp cannot overflow.
+    """
+    best = 0
+    for k in range(scores.size):
+        out[k] = scores[k] + company * math.log(shares[k] + doubt)
+        if out[k] > out[best]:
+            best = k
+    highest, total = out[best], 0.0
+    for k in range(scores.size):
+        out[k] = math.exp(out[k] - highest)
+        total += out[k]
+    for k in range(scores.size):
+        out[k] /= total
+    return best
+
+
+@njit
+def off_by_blocks(x: Floats, mean: Floats, firsts: Ints, spreads: Floats) -> float:
+    """Return the largest, over blocks of features, of the mean of (x - mean)² over its spread.
+
+    x and mean (d,), firsts (b + 1,): where each block begins, and d; spreads (b,).
+    """
+    largest = 0.0
+    for b in range(spreads.size):
+        total = 0.0
+        for i in range(firsts[b], firsts[b + 1]):
+            total += (x[i] - mean[i]) ** 2
+        largest = max(largest, total / ((firsts[b + 1] - firsts[b]) * spreads[b]))
+    return largest
+
+
+@njit
+def projected_square(
+    projection: NDArray[np.float32], x: Floats, mean: NDArray[np.float32]
+) -> float:
+    """Return |projection · x - mean|²; projection (p, d), mean (p,) as projected already.
+
+    In single precision: it is an estimate, and half the memory to go through.
+    """
+    single = x.astype(np.float32)
+    squares = 0.0
+    for p in range(projection.shape[0]):
+        total = np.float32(0.0)
+        for i in range(single.size):
+            total += projection[p, i] * single[i]
+        squares += (total - mean[p]) ** 2
+    return squares

@@ -58,10 +58,13 @@ class Plane:
 
     def __init__(self, names: list[str], own: Sums, starter: Starter | None = None) -> None:
         """`names`: every activity that is known, in the order scores are to have."""
+        from learner import kernels
+
+        self._kernels = kernels
         masses, sums, squares = _of_activities(own, starter)
         mass = np.array([masses[name] for name in names])[:, None]
         self._means = np.array([sums[name] for name in names]) / mass
-        self._blocks = own
+        self._bounds = own.bounds
         within, displaced = own.within(), own.displaced.copy()
         windows, free = own.mass, own.mass - len(own.masses)
         self.windows = float(mass.sum())  # taught, and what the starter counts for
@@ -95,9 +98,9 @@ class Plane:
         sought = np.concatenate([_solve(root, apart), signs * 2.0 - 1.0])
         solved = _solve_transposed(root, sought) * scale
         count = len(names)
-        self._weights = solved[:count]
+        self._weights = np.ascontiguousarray(solved[:count])
         self._bias = -0.5 * np.square(sought[:count]).sum(axis=1) - self._weights @ centre
-        self._projection = solved[count:].astype(np.float32)
+        self._projection = np.ascontiguousarray(solved[count:], dtype=np.float32)
         self._projected = self._means.astype(np.float32) @ self._projection.T
 
         spread = np.array([squares[name] for name in names]) / own.block_widths
@@ -124,11 +127,12 @@ class Plane:
 
     def far(self, x: Floats, activity: int) -> Far:
         """Say how unlike an activity, by its place among the names, the window of x (size,) is."""
-        off = self._projected[activity] - self._projection @ x.astype(np.float32)
-        blocks = self._blocks.block_means(np.square(x - self._means[activity]))
+        square = self._kernels.projected_square(self._projection, x, self._projected[activity])
         return Far(
-            float(off @ off) / off.size / x.size,
-            float((blocks / self._spreads[activity]).max()),
+            square / len(self._projection) / x.size,
+            self._kernels.off_by_blocks(
+                x, self._means[activity], self._bounds, self._spreads[activity]
+            ),
         )
 
 

@@ -36,7 +36,8 @@ class Sums:
         first = blocks["mean"].start
         self.posture = slice(first, first + 3)  # mean acceleration along x, y, z
         self.movable = [blocks["mean"], blocks["quantile"]]  # by putting the sensor on anew
-        self.block_widths = np.diff([*self._firsts.tolist(), size])
+        self.bounds = np.append(self._firsts, size)  # where each block begins, and the end
+        self.block_widths = np.diff(self.bounds)
         self.masses: dict[str, float] = {}  # windows; less where `fade` made them count less
         self.sums: dict[str, Floats] = {}  # (size,)
         self.squares: dict[str, Floats] = {}  # (2, blocks): of x, of e
