@@ -13,10 +13,11 @@ from learner.sample import CAP, Sample
 from learner.starter import Leaning
 from learner.sums import Sums
 
-# Features are not normal and say much the same, the more there are the more so: scores divided by
-# one in so many of their number give probabilities that are right about as often as they say, over
-# sessions and people.
-FEATURES_PER_DEGREE = 28.0
+# Scores are surer than they should be: features say much the same, and the scatter between so many
+# is known badly from few windows. Divided by one in FEATURES_PER_DEGREE of their number they are
+# right about as often as they say; by WELL_KNOWN when many windows were learnt, on the way between
+# at MANY_WINDOWS. Fitted to one to 24 people of three sets, over sessions and people.
+FEATURES_PER_DEGREE, WELL_KNOWN, MANY_WINDOWS = 28.0, 2.0, 900.0
 COMPANY = 0.5  # weight of the forest's log shares beside the discriminant's log probabilities
 DOUBT = 0.02  # added to a share, since a forest of 30 trees never quite rules out anything
 LAPSE = 0.01  # and one window in a hundred is something no score foresees
@@ -26,7 +27,7 @@ LAPSE = 0.01  # and one window in a hundred is something no score foresees
 # 1 + (this / windows of an activity) to a power.
 FEW_FOR_SCORES, FEW_FOR_DISTANCES = 8.0, 6.0
 
-HALF_NOVEL = 4.5  # how far, relative to its expectation, is a novelty of 0.5
+HALF_NOVEL = 8.0  # how far, relative to its expectation, is a novelty of 0.5
 BLOCK_WEIGHT = 0.5  # of the block that differs most, in how far a window is
 
 FOREST_WINDOWS = 1200  # taught windows in the forest, all activities together
@@ -53,7 +54,9 @@ class Committee:
         self._order = [self._places[name] for name in names]
         starter = None if leaning is None else leaning.weighed()
         self._plane = Plane(inside, sums, starter)
-        self._per_degree = min(1.0, FEATURES_PER_DEGREE / sums.size)
+        seen = sums.mass + (0.0 if leaning is None else leaning.sums.mass)
+        doubtful = sums.size / FEATURES_PER_DEGREE / (1.0 + (seen / MANY_WINDOWS) ** 1.5)
+        self._per_degree = 1.0 / (WELL_KNOWN + doubtful)
         windows = self._plane.windows / len(inside)
         self._temperature = 1.0 + (FEW_FOR_SCORES / windows) ** 2
         self._expected_far = 1.0 + (FEW_FOR_DISTANCES / windows) ** 3
@@ -71,6 +74,8 @@ class Committee:
         weights = np.tile([1.0, max(self._plane.plausible, 1e-3)], len(vectors))
         weights /= np.bincount(kinds, weights)[kinds]
         self._forest = grow_forest(both, kinds, weights, len(inside))
+        # who has seen a part of the windows only has that part of a say
+        self._company = COMPANY * len(vectors) / seen / self._temperature
         self._shares, self._probabilities = np.empty((2, len(inside)))
         self.odds = self._plane.odds
 
@@ -83,7 +88,7 @@ class Committee:
         self._forest.vote(vector, self._shares)
         p = self._probabilities
         scores = self._plane.scores(x) * (self._per_degree / self._temperature)
-        best = self._kernels.agree(scores, self._shares, DOUBT, COMPANY / self._temperature, p)
+        best = self._kernels.agree(scores, self._shares, DOUBT, self._company, p)
         far = self._plane.far(x, best)
         ratio = far.whitened * far.block**BLOCK_WEIGHT / self._expected_far
         p = (1.0 - LAPSE) * p[self._order] + LAPSE / p.size

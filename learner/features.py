@@ -19,7 +19,8 @@ STANDARD_GRAVITY = 9.80665  # m/s²
 # far above it a logarithm, so that a tremble and a jump are both about one.
 ACCEL_UNIT = 0.1 * STANDARD_GRAVITY  # m/s²
 GYRO_UNIT = 0.3  # rad/s
-LEVEL = 10.0  # units in a level of 1: 1 g, 3 rad/s
+ACCEL_LEVEL = STANDARD_GRAVITY  # m/s² that are a level of 1
+GYRO_LEVEL = 1.0  # rad/s
 # Added to whatever a logarithm is taken of, in units: 1 mg and 3 mrad/s, about the noise of a cheap
 # chip, so that a sensor at rest looks like one and a washing machine (some mg) does not.
 FLOOR = 0.01
@@ -47,6 +48,8 @@ class Features:
 
         self._kernels = kernels
         self._units = np.array([ACCEL_UNIT] * 3 + [GYRO_UNIT] * 3)[:n_channels]
+        levels = [ACCEL_LEVEL / ACCEL_UNIT, GYRO_LEVEL / GYRO_UNIT][: n_channels // 3]
+        self._levels = np.concatenate([np.repeat(levels, 3), levels, levels, levels])
         self._lag = min(max(1, round(STEP_S * rate_hz)), rows // 2)
         self._lags = np.maximum(1, np.rint(LAGS_S * rate_hz)).astype(np.intp)
         self._bounds = (np.arange(PARTS + 1) * rows // PARTS).astype(np.intp)
@@ -103,7 +106,7 @@ class Features:
             self._lags,
             self._bounds,
             FLOOR,
-            LEVEL,
+            self._levels,
             self._tracks,
             self._steps,
             self._tapered,
@@ -125,7 +128,7 @@ class Features:
             QUANTILES,
             STEP_QUANTILES,
             FLOOR,
-            LEVEL,
+            self._levels,
             self._power,
             out["band"],
             out["rhythm"],

@@ -24,7 +24,7 @@ def look(
     lags: Ints,
     bounds: Ints,
     floor: float,
-    level: float,
+    levels: Floats,
     tracks_: Floats,
     steps_: Floats,
     tapered: Floats,
@@ -46,7 +46,7 @@ def look(
     steps(tracks_, lag, steps_)
     centre(steps_, moments[2], moments[3])
     for t in range(tracks_.shape[0]):
-        means[t] = moments[0, t] / level
+        means[t] = moments[0, t] / levels[t]
         spreads[0, t] = math.log(math.sqrt(moments[1, t]) + floor)
         spreads[1, t] = math.log(math.sqrt(moments[3, t]) + floor)
         for i in range(taper.size):
@@ -67,7 +67,7 @@ def listen(
     at: Floats,
     at_steps: Floats,
     floor: float,
-    level: float,
+    levels: Floats,
     power: Floats,
     bands_: Floats,
     rhythms: Floats,
@@ -88,7 +88,7 @@ def listen(
     quantiles(ordered_steps, at_steps, step_quantiles)
     for t in range(quantiles_.shape[0]):
         for q in range(at.size):
-            quantiles_[t, q] = (quantiles_[t, q] + mean[t]) / level
+            quantiles_[t, q] = (quantiles_[t, q] + mean[t]) / levels[t]
         for q in range(at_steps.size):
             step_quantiles[t, q] = math.asinh(step_quantiles[t, q])
 
