@@ -20,7 +20,7 @@ STANDARD_GRAVITY = 9.80665  # m/s²
 ACCEL_UNIT = 0.1 * STANDARD_GRAVITY  # m/s²
 GYRO_UNIT = 0.3  # rad/s
 ACCEL_LEVEL = STANDARD_GRAVITY  # m/s² that are a level of 1
-GYRO_LEVEL = 1.0  # rad/s
+GYRO_LEVEL = 3.0  # rad/s
 # Added to whatever a logarithm is taken of, in units: 1 mg and 3 mrad/s, about the noise of a cheap
 # chip, so that a sensor at rest looks like one and a washing machine (some mg) does not.
 FLOOR = 0.01
