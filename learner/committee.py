@@ -11,7 +11,7 @@ from learner.features import Floats
 from learner.plane import Plane
 from learner.sample import CAP, Sample
 from learner.starter import Leaning
-from learner.sums import Sums
+from learner.sums import GRID, Sums
 
 # Scores are surer than they should be: features say much the same, and the scatter between so many
 # is known badly from few windows. Divided by one in FEATURES_PER_DEGREE of their number they are
@@ -25,10 +25,10 @@ LAPSE = 0.01  # and one window in a hundred is something no score foresees
 # From few windows everything is surer than it should be, scores and distances. Measured on waists,
 # wrists and pockets with 1, 2, 4, ... windows of each activity: what divides them is
 # 1 + (this / windows of an activity) to a power.
-FEW_FOR_SCORES, FEW_FOR_DISTANCES = 8.0, 6.0
+FEW_FOR_SCORES, FEW_FOR_DISTANCES = 8.0, 8.0
 
-HALF_NOVEL = 8.0  # how far, relative to its expectation, is a novelty of 0.5
-BLOCK_WEIGHT = 0.5  # of the block that differs most, in how far a window is
+HALF_NOVEL = 2.65  # how far, relative to its expectation, is a novelty of 0.5
+BLOCK_WEIGHT = 0.25  # of the block that differs most, in how far a window is
 
 FOREST_WINDOWS = 1200  # taught windows in the forest, all activities together
 
@@ -37,9 +37,16 @@ class Committee:
     """Follows from what was learnt, once; then asked for each window."""
 
     def __init__(
-        self, names: list[str], sums: Sums, sample: Sample, leaning: Leaning | None
+        self,
+        names: list[str],
+        sums: Sums,
+        sample: Sample,
+        leaning: Leaning | None,
+        spreads: Floats,
     ) -> None:
         """`names`: every activity that is known, in the order probabilities are to have.
+
+        spreads (size,): how far apart activities typically are in each feature.
 
         Inside they have an order of their own: see `Sums.identity`.
         """
@@ -59,7 +66,7 @@ class Committee:
         self._per_degree = 1.0 / (WELL_KNOWN + doubtful)
         windows = self._plane.windows / len(inside)
         self._temperature = 1.0 + (FEW_FOR_SCORES / windows) ** 2
-        self._expected_far = 1.0 + (FEW_FOR_DISTANCES / windows) ** 3
+        self._expected_far = 1.0 + (FEW_FOR_DISTANCES / windows) ** 2.5
         most = max(4, min(CAP, FOREST_WINDOWS // len(inside)))
         vectors: list[Words] = []
         classes: list[int] = []
@@ -69,6 +76,9 @@ class Committee:
                 used += leaning.sample.used(name, min(most, round(leaning.windows(name))))
             vectors += used
             classes += [k] * len(used)
+        taught = np.array(vectors)[:, : sums.size]
+        self._windows = [taught[np.array(classes) == k] for k in range(len(inside))]
+        self._nearness = (np.square(GRID / spreads) / sums.size).astype(np.float32)
         both = np.array(vectors).reshape(2 * len(vectors), sums.size)  # as taught, and displaced
         kinds = np.repeat(np.array(classes, dtype=np.int32), 2)
         weights = np.tile([1.0, max(self._plane.plausible, 1e-3)], len(vectors))
@@ -90,6 +100,7 @@ class Committee:
         scores = self._plane.scores(x) * (self._per_degree / self._temperature)
         best = self._kernels.agree(scores, self._shares, DOUBT, self._company, p)
         far = self._plane.far(x, best)
-        ratio = far.whitened * far.block**BLOCK_WEIGHT / self._expected_far
+        near = self._kernels.nearest_square(vector, self._windows[best], self._nearness)
+        ratio = far.whitened * far.block**BLOCK_WEIGHT * near / self._expected_far
         p = (1.0 - LAPSE) * p[self._order] + LAPSE / p.size
         return Verdict(p, ratio / (ratio + HALF_NOVEL))

@@ -23,7 +23,7 @@ class Describer:
         self._copy = np.zeros((shape.rows, shape.n_channels), dtype=np.float32)
         self._displaced = np.zeros(self._features.size)
         self.size = self._features.size
-        self.blocks = self._features.blocks
+        self.blocks, self.spreads = self._features.blocks, self._features.spreads
 
     def features(self, samples: Samples) -> Floats:
         """Return x (size,) of a window, clipped and rounded so that sums of it are exact."""

@@ -35,6 +35,21 @@ BAND_EDGES_HZ = np.array(
 )
 PARTS = 4
 
+# How far apart the activities of one person are in each block, root mean square: measured on
+# waists, wrists and pockets. The units in which windows are compared before much is taught.
+TYPICAL_SPREADS = {
+    "mean": 0.2,
+    "spread": 1.3,
+    "band": 1.2,
+    "rhythm": 0.4,
+    "autocorrelation": 0.2,
+    "correlation": 0.3,
+    "quantile": 0.45,
+    "step_quantile": 0.7,
+    "part_level": 0.6,
+    "part_spread": 1.5,
+}
+
 
 class Features:
     """Describes windows of one shape. Owns its workspace, so it serves one thread.
@@ -90,6 +105,9 @@ class Features:
             name: slice(end - math.prod(shape), end)
             for (name, shape), end in zip(shapes.items(), ends, strict=True)
         }
+        self.spreads = np.empty(self.size)  # how far apart activities typically are
+        for name, block in self.blocks.items():
+            self.spreads[block] = TYPICAL_SPREADS[name]
         self._vector = np.zeros(self.size)
         self._out = {
             name: self._vector[self.blocks[name]].reshape(shape) for name, shape in shapes.items()

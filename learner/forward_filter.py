@@ -19,6 +19,7 @@ CHANGES, WINDOWS = 2.0, 40.0  # as if so many had been seen before the first
 COUNTS_FOR = 8.0
 KEEP = 0.995  # what is left of one window's evidence at the next: some 200 windows count
 LEAST_CHANGE, MOST_CHANGE = 0.02, 0.8
+RULED_OUT = 1e-100
 
 
 class ForwardFilter:
@@ -43,7 +44,8 @@ class ForwardFilter:
         """
         even = 1.0 / len(names)
         change = min(self.change, 1.0 - even)
-        before = np.array([self._belief.get(name, even) for name in names])
+        # what was ruled out may be all that is left when the rest is forgotten
+        before = np.array([max(self._belief.get(name, even), RULED_OUT) for name in names])
         before /= before.sum()
         others = (1.0 - before) / max(len(names) - 1, 1)
         belief: Floats = (1.0 - change) * before + change * others if self._belief else before

@@ -363,3 +363,21 @@ def projected_square(
             total += projection[p, i] * single[i]
         squares += (total - mean[p]) ** 2
     return squares
+
+
+@njit
+def nearest_square(
+    x: NDArray[np.int16], windows: NDArray[np.int16], weights: NDArray[np.float32]
+) -> float:
+    """Return the least over windows (n, d) of Σ_i weights[i] (x[i] - window[i])²; x, weights (d,).
+
+    In single precision, as `projected_square`.
+    """
+    nearest = np.float32(np.inf)
+    for n in range(windows.shape[0]):
+        total = np.float32(0.0)
+        for i in range(x.size):
+            off = np.float32(np.int32(x[i]) - np.int32(windows[n, i]))
+            total += weights[i] * off * off
+        nearest = min(nearest, total)
+    return float(nearest)

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, pairwise
 from typing import NamedTuple
 
+from learner.classifier import InexactError
 from learner.features import Samples
 from learner.journal import Annotation, Journal
 from learner.journal_rows import SAME_RATE, Span, merged
@@ -234,12 +235,13 @@ class Teacher:
                 self._due.popleft()
                 continue
             changed += 1
-            if change.was is not None and not self._recognizer.order_free:
-                changed += sum(1 for _ in chain.from_iterable(self._due))
-                self.rebuild()
-                break
             if change.was is not None:
-                self._recognizer.unlearn(change.samples, change.was)
+                try:
+                    self._recognizer.unlearn(change.samples, change.was)
+                except InexactError:  # this kind cannot, or not any more
+                    changed += sum(1 for _ in chain.from_iterable(self._due))
+                    self.rebuild()
+                    break
             if change.now is not None:
                 self._recognizer.learn(change.samples, change.now)
         return changed

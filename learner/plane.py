@@ -30,7 +30,7 @@ INDEPENDENT = 0.5
 PROJECTIONS = 128
 # For novelty the spread within an activity is not trusted before it has been seen for a while:
 # it counts as this many windows of this variance (features are of order one by design).
-DOUBT_WINDOWS, DOUBT_VARIANCE = 5.0, 0.2**2
+DOUBT_WINDOWS, DOUBT_VARIANCE = 3.0, 0.1**2
 BLOCK = 64  # rows solved at once
 
 

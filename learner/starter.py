@@ -48,7 +48,9 @@ class Leaning:
             self._right[activity] += times * (said == activity)
 
     def windows(self, activity: str) -> float:
-        """For how many windows of an activity the starter counts."""
+        """For how many windows of an activity the starter counts: none of what it does not know."""
+        if activity not in self._seen:
+            return 0.0
         right, seen = self._right[activity] + TRUST, self._seen[activity] + TRUST
         chance = 1.0 / len(self._seen)
         above = max(0.0, right / seen - chance) / (1.0 - chance) if chance < 1.0 else right / seen

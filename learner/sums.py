@@ -22,6 +22,7 @@ from learner.features import Floats
 
 GRID = 2.0**-12
 LIMIT = 8.0 - GRID  # so that a vector in multiples of GRID fits in int16
+FADED_AWAY = 1e-100  # of a window: counts for nothing, and there is still a mean
 
 
 class Sums:
@@ -87,7 +88,9 @@ class Sums:
         Floats added up in the order of this are the same to the last bit in whatever order, and
         under whatever names, things were taught.
         """
-        return self.sums[activity].tobytes() if activity in self.sums else b""
+        if activity not in self.sums:
+            return b""
+        return np.append(self.sums[activity], self.masses[activity]).tobytes()
 
     def within(self) -> Floats:
         """Scatter within the activities, Σ x xᵀ - Σ_k s_k s_kᵀ / n_k; the lower triangle counts."""
@@ -105,7 +108,9 @@ class Sums:
 
     def fade(self, factor: float) -> None:
         """Let all that was learnt count `factor` times as much as before."""
-        for activity in self.masses:
+        for activity, mass in self.masses.items():
+            if mass < FADED_AWAY:
+                continue
             self.masses[activity] *= factor
             self.sums[activity] *= factor
             self.squares[activity] *= factor

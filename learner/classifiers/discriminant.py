@@ -120,7 +120,11 @@ class Learner:
         """See `Classifier`."""
         if self._committee is None and self.activities:
             self._committee = Committee(
-                list(self.activities), self._sums, self._sample, self._leaning
+                list(self.activities),
+                self._sums,
+                self._sample,
+                self._leaning,
+                self._describer.spreads,
             )
 
     def judge(self, samples: Samples) -> Verdict:
