@@ -303,16 +303,6 @@ def add_outer(x: Floats, weight: float, out: Floats) -> None:
 
 
 @njit
-def substitute(root: Floats, x: Floats) -> None:
-    """Replace x by root⁻¹ x; root (d, d) is lower triangular (forward substitution)."""
-    for i in range(x.size):
-        total = 0.0
-        for j in range(i):
-            total += root[i, j] * x[j]
-        x[i] = (x[i] - total) / root[i, i]
-
-
-@njit
 def agree(scores: Floats, shares: Floats, doubt: float, company: float, out: Floats) -> int:
     """out[k] ∝ exp(scores[k]) · (shares[k] + doubt) ^ company, summing to 1; returns the largest.
 

@@ -88,13 +88,6 @@ def add_outer(x: Floats, weight: float, moment: Floats) -> Floats:
     return moment + np.tril(weight * np.outer(x, x))
 
 
-def substitute(root: Floats, x: Floats) -> Floats:
-    return np.linalg.inv(root) @ x
-
-
-# --- the classifiers' own -------------------------------------------------------------------------
-
-
 def distances(x: Floats, means: Floats, precisions: Floats) -> Floats:
     return np.array([row @ (x - mean) ** 2 for mean, row in zip(means, precisions, strict=True)])
 
@@ -153,3 +146,27 @@ def best_cuts(
         gains = [gain(counts, mean, deviation, cut) for cut in tried]
         out.append(max(bits * (least_share <= share <= 1 - least_share) for bits, share in gains))
     return np.array(out)
+
+
+def agree(scores: Floats, shares: Floats, doubt: float, company: float) -> Floats:
+    likely = np.exp(scores - scores.max()) * (shares + doubt) ** company
+    out: Floats = likely / likely.sum()
+    return out
+
+
+def off_by_blocks(x: Floats, mean: Floats, firsts: NDArray[np.intp], spreads: Floats) -> float:
+    blocks = np.split((x - mean) ** 2, firsts[1:-1])
+    return max(float(block.mean() / spread) for block, spread in zip(blocks, spreads, strict=True))
+
+
+def projected_square(
+    projection: NDArray[np.float32], x: Floats, mean: NDArray[np.float32]
+) -> float:
+    return float(((projection.astype(np.float64) @ x - mean) ** 2).sum())
+
+
+def nearest_square(
+    x: NDArray[np.int16], windows: NDArray[np.int16], weights: NDArray[np.float32]
+) -> float:
+    off = windows.astype(np.float64) - x
+    return float((off**2 @ weights.astype(np.float64)).min())

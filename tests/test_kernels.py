@@ -156,11 +156,38 @@ def test_add_outer_touches_the_lower_triangle_only(motion: Floats) -> None:
         close(moment, expected)
 
 
-def test_substitute_solves_a_triangle(motion: Floats) -> None:
-    shape = np.random.default_rng(4).standard_normal((96, 96))
-    root = np.tril(shape) + 10.0 * np.eye(96)
-    for row in motion:
-        x = row.copy()
-        kernels.substitute(root, x)
+@pytest.mark.parametrize("company", [0.0, 0.5])
+def test_two_members_agree_on_a_distribution(company: float) -> None:
+    scores, shares = np.array([1.0, -700.0, 2.5]), np.array([0.6, 0.4, 0.0])
+    out = np.empty(3)
+    best = kernels.agree(scores, shares, 0.02, company, out)
 
-        close(x, naive.substitute(root, row))
+    close(out, naive.agree(scores, shares, 0.02, company))
+    assert best == out.argmax()
+
+
+def test_the_block_that_is_furthest_off_counts(motion: Floats) -> None:
+    firsts, spreads = np.array([0, 10, 12, 96]), np.array([0.5, 2.0, 0.1])
+    off = kernels.off_by_blocks(motion[0], motion[1] + 1.0, firsts, spreads)
+
+    assert off == pytest.approx(naive.off_by_blocks(motion[0], motion[1] + 1.0, firsts, spreads))
+
+
+def test_single_precision_is_enough_for_an_estimate(motion: Floats) -> None:
+    projection = series("random", rows=96, count=7).astype(np.float32)
+    mean = np.arange(7, dtype=np.float32)
+    square = kernels.projected_square(projection, motion[0], mean)
+    expected = naive.projected_square(projection, motion[0], mean)
+
+    assert square == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_nearest_window_is_found(motion: Floats) -> None:
+    windows = (series("random") * 1000).astype(np.int16)
+    x = np.full(96, -32767, dtype=np.int16)  # as far as can be from 32767
+    windows[2] = 32767
+    weights = np.linspace(0.0, 1e-6, 96, dtype=np.float32)
+
+    for chosen in (windows, windows[2:3]):
+        nearest = kernels.nearest_square(x, chosen, weights)
+        assert nearest == pytest.approx(naive.nearest_square(x, chosen, weights), rel=1e-5)
