@@ -2,18 +2,17 @@
 
 Every window has a key, a hash of its vector, and of each activity the windows with the lowest keys
 are kept: a fair draw, since a hash knows nothing of the activity, and the same one whatever came
-first (a bottom-k sketch: Cohen & Kaplan 2007). Twice as many are kept as are used, so that windows
-can be taken back:
+first (a bottom-k sketch: Cohen & Kaplan 2007). More are kept than are used, so that windows can be
+taken back:
 
     key   0 |x x xx x  x x|x  x xx  x x| . .. .  what was here was dropped      2⁶⁴
-             used: CAP      in reserve  ^ bound
+             used: cap      in reserve  ^ bound
 
-What is used is exactly what it would be had the others never been taught, until more than half
-of an activity has been taken back: then `discard` refuses.
+What is used is exactly what it would be had the others never been taught, until so many of an
+activity have been taken back that the reserve is spent: then `discard` refuses.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from typing import NamedTuple, Self
 
@@ -21,11 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learner.classifier import InexactError
+from learner.state import State, checked
 
 Vector = NDArray[np.int16]
 
 CAP = 100  # distinct windows used, of each activity
-KEPT = 2 * CAP
+KEPT = 2 * CAP  # so that half of what was taught can be taken back
 FADED = 0.25  # a window that counts for less is not worth its place: two half-lives
 NO_BOUND = 2**64
 
@@ -39,7 +39,9 @@ class Entry(NamedTuple):
 class Sample:
     """Vectors are int16 of one length. They are kept, not copied, and must not change."""
 
-    def __init__(self) -> None:
+    def __init__(self, cap: int = CAP, kept: int = KEPT) -> None:
+        """`cap`: distinct windows used, of each activity; `kept`: these and the reserve."""
+        self._cap, self._kept = cap, kept
         self._entries: dict[str, list[Entry]] = {}
         self._bounds: dict[str, int] = {}
 
@@ -47,9 +49,14 @@ class Sample:
     def key(vector: Vector) -> int:
         return int.from_bytes(blake2b(vector.tobytes(), digest_size=8).digest(), "little")
 
-    def used(self, activity: str, most: int = CAP) -> list[Vector]:
-        """Return the vectors of an activity with the lowest keys, `most` or all there are."""
-        return [entry.vector for entry in self._entries.get(activity, ())[:most]]
+    def used(self, activity: str, most: int | None = None) -> list[Vector]:
+        """Return the vectors of an activity with the lowest keys: `most`, or all that are used."""
+        last = self._cap if most is None else most
+        return [entry.vector for entry in self._entries.get(activity, ())[:last]]
+
+    def windows(self, activity: str) -> float:
+        """Return how many windows of an activity are kept, each as often as it was taught."""
+        return sum(entry.times for entry in self._entries.get(activity, ()))
 
     def put(self, activity: str, vector: Vector) -> None:
         """Take one more window of an activity."""
@@ -64,27 +71,28 @@ class Sample:
             entries[at] = new._replace(times=entries[at].times + new.times)
         else:
             entries.insert(at, new)
-        if len(entries) > KEPT:
+        if len(entries) > self._kept:
             self._bounds[activity] = entries.pop().key
 
-    def discard(self, activity: str, vector: Vector) -> None:
-        """Take back one window of an activity.
+    def discard(self, activity: str, vector: Vector) -> bool:
+        """Take back one window of an activity. False: it would be here, had it been taught.
 
         Raises InexactError, and changes nothing, where what is used would miss one dropped before.
         """
         key, entries = self.key(vector), self._entries.get(activity, [])
         at = bisect_left(entries, key, key=lambda entry: entry.key)
         if at == len(entries) or entries[at].key != key:
-            return
+            return key >= self._bounds.get(activity, NO_BOUND)
         if entries[at].times > 1:
             entries[at] = entries[at]._replace(times=entries[at].times - 1)
-        elif len(entries) <= CAP and activity in self._bounds:
+        elif len(entries) <= self._cap and activity in self._bounds:
             raise InexactError(
                 f"more than half of what was taught as {activity!r} was taken back, and not all of"
                 " it is kept: teach an empty recognizer what is to remain"
             )
         else:
             del entries[at]
+        return True
 
     def fade(self, factor: float) -> None:
         """Let every window count `factor` times as much; what counts too little is dropped."""
@@ -122,7 +130,7 @@ class Sample:
         """
         of = [self._entries.get(name, []) for name in activities]
         arrays: dict[str, NDArray[np.generic]] = {}
-        for name, low, high in (("sample", 0, CAP), ("reserve", CAP, KEPT)):
+        for name, low, high in (("sample", 0, self._cap), ("reserve", self._cap, self._kept)):
             parts = [entries[low:high] for entries in of]
             flat = [entry for part in parts for entry in part]
             arrays[f"{name}_windows"] = np.array([len(part) for part in parts], dtype=np.int64)
@@ -134,22 +142,21 @@ class Sample:
         arrays["reserve_bounds"] = np.array([b - 1 for b in bounds], dtype=np.uint64)
         return arrays
 
-    def restore(
-        self, activities: list[str], size: int, state: Mapping[str, NDArray[np.generic]]
-    ) -> None:
+    def restore(self, activities: list[str], size: int, state: State) -> None:
         """Become what `state` was taken from. KeyError, ValueError: not a state of this size."""
         entries: dict[str, list[Entry]] = {name: [] for name in activities}
-        for part in ("sample", "reserve"):
-            windows = _checked(state, f"{part}_windows", "int64", (len(activities),))
-            count = int(windows.sum())
-            times = _checked(state, f"{part}_times", "float64", (count,))
-            vectors = _checked(state, f"{part}_vectors", "int16", (count, size))
-            rows = zip(times.tolist(), vectors.copy(), strict=True)
-            for name, many in zip(activities, windows.tolist(), strict=True):
-                entries[name] += [
-                    Entry(self.key(vector), vector, n) for n, vector in _first(many, rows)
-                ]
-        bounds = _checked(state, "reserve_bounds", "uint64", (len(activities),)).tolist()
+        for part, most in (("sample", self._cap), ("reserve", self._kept - self._cap)):
+            windows = checked(state, f"{part}_windows", np.int64, (len(activities),))
+            if not all(0 <= count <= most for count in windows.tolist()):
+                raise ValueError(f"{part}_windows is {windows}, expected 0 to {most} of every one")
+            ends = np.cumsum(windows)
+            times = checked(state, f"{part}_times", np.float64, (int(windows.sum()),))
+            vectors = checked(state, f"{part}_vectors", np.int16, (len(times), size))
+            for name, ts, vs in zip(
+                activities, np.split(times, ends)[:-1], np.split(vectors, ends)[:-1], strict=True
+            ):
+                entries[name] += map(Entry, map(self.key, vs), vs, ts.tolist())
+        bounds = checked(state, "reserve_bounds", np.uint64, (len(activities),)).tolist()
         for name in activities:
             keys = [entry.key for entry in entries[name]]
             if keys != sorted(set(keys)):
@@ -160,17 +167,3 @@ class Sample:
             for name, bound in zip(activities, bounds, strict=True)
             if bound + 1 < NO_BOUND
         }
-
-
-def _first(many: int, rows: Iterator[tuple[float, Vector]]) -> Iterator[tuple[float, Vector]]:
-    for _ in range(many):
-        yield next(rows)
-
-
-def _checked(
-    state: Mapping[str, NDArray[np.generic]], name: str, dtype: str, shape: tuple[int, ...]
-) -> NDArray[np.generic]:
-    array = state[name]
-    if array.dtype != dtype or array.shape != shape:
-        raise ValueError(f"{name} is {array.dtype} {array.shape}, expected {dtype} {shape}")
-    return array

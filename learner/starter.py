@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from learner.features import Floats
 from learner.plane import Plane, Starter
 from learner.sample import Sample
+from learner.state import checked
 from learner.sums import Sums
 
 # For how many windows an activity counts that the starter always recognizes. Between 10 and 100
@@ -76,11 +77,6 @@ class Leaning:
 
     def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
         """Become what `state` was taken from. KeyError, ValueError: not a record of it."""
-        record = state["record"]
-        if record.dtype != np.int64 or record.shape != (len(self.activities), 2):
-            raise ValueError(
-                f"record is {record.dtype} {record.shape}, expected int64"
-                f" {(len(self.activities), 2)}"
-            )
+        record = checked(state, "record", np.int64, (len(self.activities), 2))
         self._seen = dict(zip(self.activities, record[:, 0].tolist(), strict=True))
         self._right = dict(zip(self.activities, record[:, 1].tolist(), strict=True))

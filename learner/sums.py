@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learner.features import Floats
+from learner.state import checked
 
 GRID = 2.0**-12
 LIMIT = 8.0 - GRID  # so that a vector in multiples of GRID fits in int16
@@ -146,25 +147,22 @@ class Sums:
         KeyError, ValueError: not a state of this size.
         """
         triangle = np.tril_indices(self.size)
-        expected = {
+        shapes = {
             "masses": (len(names),),
             "sums": (len(names), self.size),
             "squares": (len(names), 2, len(self._firsts)),
             "moment": triangle[0].shape,
             "displaced": triangle[0].shape,
         }
-        arrays = {name: state[name] for name in expected}
-        for name, shape in expected.items():
-            if arrays[name].dtype != np.float64 or arrays[name].shape != shape:
-                found = f"{arrays[name].dtype} {arrays[name].shape}"
-                raise ValueError(f"{name} is {found}, expected float64 {shape}")
-            if not np.isfinite(arrays[name].astype(np.float64)).all():
+        arrays = {name: checked(state, name, np.float64, shape) for name, shape in shapes.items()}
+        for name, array in arrays.items():
+            if not np.isfinite(array).all():
                 raise ValueError(f"{name} is not finite everywhere, expected sums")
         self.moment[triangle] = arrays["moment"]
         self.displaced[triangle] = arrays["displaced"]
         self.masses = dict(zip(names, arrays["masses"].tolist(), strict=True))
-        self.sums = dict(zip(names, arrays["sums"].astype(np.float64), strict=True))
-        self.squares = dict(zip(names, arrays["squares"].astype(np.float64), strict=True))
+        self.sums = dict(zip(names, arrays["sums"], strict=True))
+        self.squares = dict(zip(names, arrays["squares"], strict=True))
 
 
 def _rename(sums: dict[str, Any], old: str, new: str) -> None:

@@ -1,12 +1,13 @@
-"""Slow and obvious twins of the kernels in `learner/classifiers/{mlp,recurrent}.py`, in float64."""
+"""Slow and obvious twins, in float64, of the kernels in `learner/gru.py` and the `mlp`."""
 
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from learner.classifiers import mlp, recurrent
-from learner.replay import GRID
+from learner import gru
+from learner.classifiers import mlp
+from learner.sums import GRID
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -66,15 +67,15 @@ def descend(
 def decimate(tracks: Floats, bounds: Ints) -> Floats:
     channels = len(tracks) // 2
     parts = np.split(tracks, bounds[1:-1], axis=1)
-    level = np.array([part.mean(axis=1) for part in parts]) / recurrent.LEVEL
-    spread = 0.5 * np.log(np.array([part.std(axis=1) for part in parts]) + recurrent.FLOOR)
+    level = np.array([part.mean(axis=1) for part in parts]) / gru.LEVEL
+    spread = 0.5 * np.log(np.array([part.std(axis=1) for part in parts]) + gru.FLOOR)
     return np.hstack([level[:, :3], level[:, channels:], spread[:, channels:]])
 
 
 def present(row: NDArray[np.int16], turn: Floats, centre: Singles, scale: Singles) -> Floats:
     shown = row.reshape(-1, centre.size) * GRID
     shown[:, :3] = shown[:, :3] @ turn.T
-    return np.clip((shown - centre) * scale, -recurrent.LIMIT, recurrent.LIMIT)
+    return np.clip((shown - centre) * scale, -gru.FAR, gru.FAR)
 
 
 def logistic(x: Floats) -> Floats:
@@ -99,8 +100,8 @@ def gated(inputs: Floats, weights: Floats) -> Floats:
 def adapt(
     gradient: Singles, rate: float, moments: Singles, weights: Singles
 ) -> tuple[Floats, Floats]:
-    first, second = float(recurrent.FIRST_DECAY), float(recurrent.SECOND_DECAY)
+    first, second = float(gru.FIRST_DECAY), float(gru.SECOND_DECAY)
     mean = first * moments[0] + (1.0 - first) * gradient.astype(np.float64)
     square = second * moments[1] + (1.0 - second) * gradient.astype(np.float64) ** 2
-    stepped = weights - rate * mean / (np.sqrt(square) + float(recurrent.TINY))
+    stepped = weights - rate * mean / (np.sqrt(square) + float(gru.TINY))
     return np.array([mean, square]), stepped

@@ -6,7 +6,9 @@ import numpy.testing as npt
 import pytest
 from numpy.typing import NDArray
 
-from learner.classifiers import logistic, naive_bayes, nearest, newton, tree
+from learner import gaussians
+from learner.classifiers import logistic, nearest, newton, tree
+from learner.sums import GRID
 
 Floats = NDArray[np.float64]
 
@@ -43,16 +45,16 @@ POSITIVE = np.exp(table("random", 7))[:ACTIVITIES]
 
 def test_distances_are_weighed_by_the_precision_of_every_activity(features: Floats) -> None:
     out = np.empty(ACTIVITIES)
-    naive_bayes.distances(X, features, POSITIVE, out)
+    gaussians.distances(X, features, POSITIVE, out)
 
     close(out, naive.distances(X, features, POSITIVE))
 
 
 def test_row_distances_are_means_over_features(features: Floats) -> None:
-    rows, out = (features / nearest.GRID).clip(-32768, 32767).astype(np.int16), np.empty(ACTIVITIES)
-    nearest.row_distances(X, rows, nearest.GRID, POSITIVE[0], out)
+    rows, out = (features / GRID).clip(-32768, 32767).astype(np.int16), np.empty(ACTIVITIES)
+    nearest.row_distances(X, rows, GRID, POSITIVE[0], out)
 
-    close(out, naive.row_distances(X, rows, nearest.GRID, POSITIVE[0]))
+    close(out, naive.row_distances(X, rows, GRID, POSITIVE[0]))
 
 
 def test_multiply_reads_only_the_lower_triangle(features: Floats) -> None:

@@ -70,7 +70,7 @@ def test_a_tree_has_no_more_leaves_than_it_may(monkeypatch: pytest.MonkeyPatch) 
     assert len(grown(monkeypatch, 1).state()["cuts"]) == 0
 
 
-# --- what these five leave to the discriminant ----------------------------------------------------
+# --- what these seven leave to the discriminant ---------------------------------------------------
 
 NAMES = ["logistic", "mlp", "naive_bayes", "nearest", "newton", "recurrent", "tree"]
 
@@ -100,6 +100,15 @@ def test_settling_beforehand_changes_no_verdict(name: str) -> None:
     learner.settle()
 
     assert verdicts(learner) == verdicts(unsettled)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_window_is_not_yet_all_there_is_to_an_activity(name: str) -> None:
+    learner = contract.named(name, SHAPE)
+    learner.learn(shaken(1.8, 4.0), "walking")
+
+    for seed in range(1, 9):
+        assert learner.judge(shaken(1.8, 4.0, seed=seed)).novelty < 0.8  # above 0.85 it is unknown
 
 
 # --- labels come in blocks ------------------------------------------------------------------------

@@ -14,14 +14,14 @@ def small(hz: float, amplitude: float, seed: int) -> Samples:
     return shaken(hz, amplitude, seed=seed, rate_hz=25.0, n_channels=3, window_s=1.28)
 
 
-KEPT = 8
+USED = 8
 WALKS = [small(2.0, 5.0, seed) for seed in range(60)]
 RESTS = [small(1.0, 0.0, seed) for seed in range(5)]
 
 
 @pytest.fixture(name="few")
 def _few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nearest, "KEPT", KEPT)
+    monkeypatch.setattr(nearest, "USED", USED)
 
 
 def stored(walks: list[Samples]) -> nearest.Learner:
@@ -39,13 +39,13 @@ def verdicts(learner: nearest.Learner) -> list[object]:
 
 def held_windows(learner: nearest.Learner) -> dict[str, int]:
     state = learner.state()
-    held = state["held"].astype(np.int64) + state["reserve_held"].astype(np.int64)
+    held = state["sample_windows"].astype(np.int64) + state["reserve_windows"].astype(np.int64)
     return dict(zip(sorted(learner.activities), held.tolist(), strict=True))
 
 
 @pytest.mark.usefixtures("few")
 def test_no_activity_holds_more_than_its_store() -> None:
-    assert held_windows(stored(WALKS)) == {"walking": 2 * KEPT, "resting": 5}
+    assert held_windows(stored(WALKS)) == {"walking": 2 * USED, "resting": 5}
     assert stored(WALKS).activities == {"walking": 60, "resting": 5}
 
 
@@ -67,15 +67,15 @@ def test_an_overflowing_store_has_no_order_and_adds_up() -> None:
 @pytest.mark.usefixtures("few")
 def test_what_is_taken_back_from_a_full_store_might_never_have_been_taught() -> None:
     learner, taken_back = stored(WALKS), 0
-    while held_windows(learner)["walking"] > KEPT:
+    while held_windows(learner)["walking"] > USED:
         learner.unlearn(WALKS[taken_back], "walking")
         taken_back += 1
     never = stored(WALKS[taken_back:])
 
-    assert taken_back > KEPT
+    assert taken_back > USED
     assert learner.activities == never.activities
     assert verdicts(learner) == verdicts(never)
-    for name in ["rows", "times", "held"]:
+    for name in ["sample_vectors", "sample_times", "sample_windows"]:
         np.testing.assert_array_equal(learner.state()[name], never.state()[name])
 
 
@@ -88,9 +88,26 @@ def test_a_full_store_comes_back_with_its_reserve() -> None:
         for samples in WALKS[:9]:
             pupil.unlearn(samples, "walking")
 
-    assert len(learner.state()["reserve_rows"]) > 0
+    assert len(learner.state()["reserve_vectors"]) > 0
     for name, array in learner.state().items():
         np.testing.assert_array_equal(other.state()[name], array)
+
+
+@pytest.mark.usefixtures("few")
+@pytest.mark.parametrize("windows", [[-1, 6], [USED + 1, 5]])
+def test_a_state_that_holds_more_than_a_store_or_less_than_nothing_is_refused(
+    windows: list[int],
+) -> None:
+    learner, state = nearest.Learner(SMALL), stored(WALKS).state()
+    state["sample_windows"] = np.array(windows, dtype=np.int64)
+    state["sample_times"] = np.ones(sum(windows))
+    state["sample_vectors"] = np.resize(
+        state["sample_vectors"], (sum(windows), learner._describer.size)
+    )
+
+    with pytest.raises(ValueError, match=r"sample_windows is \[.*\], expected 0 to 8 of every one"):
+        learner.restore({"resting": 5, "walking": 60}, state)
+    assert learner.activities == {}
 
 
 @pytest.mark.usefixtures("few")
@@ -105,8 +122,8 @@ def test_a_store_says_when_it_cannot_take_back_more_and_stays_as_it_is() -> None
             break
 
     assert refused == (
-        "nearest holds only 8 windows of 'walking' still, expected more than 8:"
-        " teach an empty one what is to remain"
+        "more than half of what was taught as 'walking' was taken back, and not all of it is kept:"
+        " teach an empty recognizer what is to remain"
     )
     assert (learner.activities, verdicts(learner)) == before
 
@@ -138,8 +155,8 @@ def test_a_store_that_was_taught_and_taken_back_at_random_is_that_of_what_is_lef
 
 @pytest.mark.usefixtures("few")
 def test_nobody_takes_back_twice_what_was_taught_once_not_even_from_beyond_the_bound() -> None:
-    for samples in WALKS[: 2 * KEPT + 1]:
-        learner = stored(WALKS[: 2 * KEPT + 1])
+    for samples in WALKS[: 2 * USED + 1]:
+        learner = stored(WALKS[: 2 * USED + 1])
         learner.unlearn(samples, "walking")
         with pytest.raises(ValueError, match="not the window that was taught as 'walking'"):
             learner.unlearn(samples, "walking")
@@ -164,10 +181,10 @@ def test_a_full_store_knows_what_it_would_hold_if_it_had_been_taught() -> None:
 @pytest.mark.usefixtures("few")
 def test_a_window_taught_often_takes_one_place_and_is_taken_back_as_often() -> None:
     learner = nearest.Learner(SMALL)
-    for _ in range(3 * KEPT):
+    for _ in range(3 * USED):
         learner.learn(WALKS[0], "walking")
     assert held_windows(learner) == {"walking": 1}
 
-    for _ in range(3 * KEPT):
+    for _ in range(3 * USED):
         learner.unlearn(WALKS[0], "walking")
     assert learner.activities == {}

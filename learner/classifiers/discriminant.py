@@ -77,7 +77,8 @@ class Learner:
         x, e, vector = self._lesson(samples)
         if self.activities[activity] == 1 and not np.array_equal(self._sums.sums[activity], x):
             raise ValueError(f"this is not the window that was taught as {activity!r}")
-        self._sample.discard(activity, vector)
+        if not self._sample.discard(activity, vector):
+            raise ValueError(f"this is not the window that was taught as {activity!r}")
         self._sums.discard(activity, x, e)
         if self._leaning is not None:
             self._leaning.note(x, activity, -1)

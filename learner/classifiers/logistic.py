@@ -17,17 +17,18 @@ from numpy.typing import NDArray
 
 from learner.classifier import InexactError, Verdict, WindowShape
 from learner.compiled import njit
-from learner.features import Features, Floats, Samples
+from learner.described import Describer
+from learner.features import Floats, Samples
+from learner.gaussians import doubted
+from learner.state import State, by_name, checked, from_sorted
 
-LIMIT = 8.0  # features are of order one; what is beyond ±8 is as large as can be said
-FAR = 5.0  # and a standardised one beyond ±5 says no more than 5 does
+FAR = 5.0  # a standardised feature beyond ±5 says no more than 5 does
 RATE = 0.01  # how far a first step moves a weight: |z|·w of several hundred features is then some 5
 REHEARSED = 8  # means per lesson at most, in turn, so that hundreds of activities stay affordable
 LAPSE = 0.01  # one window in a hundred is something that no score foresees
-# The spread within activities counts as so many more windows of this variance (features are of
-# order one): the spread seen in three windows is not yet the spread of an activity.
-DOUBT_WINDOWS, DOUBT_VARIANCE = 5.0, 0.2**2
-HALF_NOVEL = 2.5  # the squared distance per feature, relative to that spread, of novelty 0.5
+HALF_NOVEL = (
+    2.5  # squared distance per feature, over the variance within activities, of novelty 0.5
+)
 
 REFUSAL = "logistic depends on the order of its lessons: teach an empty one what is to remain"
 ALONE = "logistic knows no starter and no decay: leave them out, or use the discriminant"
@@ -83,8 +84,8 @@ class Learner:
     order_free: ClassVar[bool] = False
 
     def __init__(self, shape: WindowShape) -> None:
-        self._features = Features(*shape)
-        size = self._features.size
+        self._describer = Describer(shape)
+        size = self._describer.size
         self.activities: dict[str, int] = {}
         # rows of activities in the order first taught
         self._means = np.zeros((0, size))
@@ -96,7 +97,7 @@ class Learner:
 
     def learn(self, samples: Samples, activity: str) -> None:
         """See `Classifier`."""
-        x = self._describe(samples)
+        x = self._describer.features(samples)
         if activity not in self.activities:
             self.activities[activity] = 0
             self._means = np.vstack([self._means, x])
@@ -137,7 +138,7 @@ class Learner:
         """See `Classifier`. New is what is far from the mean of every activity."""
         if not self.activities:
             return Verdict(np.empty(0), 1.0)
-        x = self._describe(samples)
+        x = self._describer.features(samples)
         probabilities = np.empty(len(self.activities))
         standardise(x, self._centre, self._scale, FAR, self._z)
         softmax(self._weights, self._z, probabilities)
@@ -155,8 +156,7 @@ class Learner:
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """See `Classifier`."""
-        places = {name: place for place, name in enumerate(self.activities)}
-        order = np.array([places[name] for name in sorted(places)], dtype=np.intp)
+        order = by_name(self.activities)
         return {
             "means": self._means[order],
             "scatter": self._scatter.copy(),
@@ -164,29 +164,15 @@ class Learner:
             "squares": self._squares[order],
         }
 
-    def restore(
-        self, activities: Mapping[str, int], state: Mapping[str, NDArray[np.generic]]
-    ) -> None:
+    def restore(self, activities: Mapping[str, int], state: State) -> None:
         """See `Classifier`."""
-        k, size = len(activities), self._features.size
-        copies = {}
-        for name, expected in [
-            ("means", (k, size)),
-            ("scatter", (size,)),
-            ("weights", (k, size + 1)),
-            ("squares", (k, size + 1)),
-        ]:
-            array = state[name]
-            if array.dtype != np.float64 or array.shape != expected:
-                found = f"{array.dtype} {array.shape}"
-                raise ValueError(f"{name} is {found}, expected float64 {expected}")
-            copies[name] = array.astype(np.float64)
-        ranks = {name: rank for rank, name in enumerate(sorted(activities))}
-        order = np.array([ranks[name] for name in activities], dtype=np.intp)
-        self._scatter = copies["scatter"]
-        self._means, self._weights, self._squares = (
-            copies[name][order] for name in ["means", "weights", "squares"]
-        )
+        k, size, rows = len(activities), self._describer.size, from_sorted(activities)
+        means = checked(state, "means", np.float64, (k, size))
+        scatter = checked(state, "scatter", np.float64, (size,))
+        weights = checked(state, "weights", np.float64, (k, size + 1))
+        squares = checked(state, "squares", np.float64, (k, size + 1))
+        self._means, self._scatter = means[rows], scatter
+        self._weights, self._squares = weights[rows], squares[rows]
         self.activities = dict(activities)
         if activities:
             self._standard()
@@ -194,11 +180,6 @@ class Learner:
     def add(self, other: Self) -> None:  # noqa: ARG002
         """See `Classifier`."""
         raise InexactError(REFUSAL)
-
-    def _describe(self, samples: Samples) -> Floats:
-        """The vector of a window; overwritten by the next call."""
-        x = self._features(samples)
-        return np.clip(x, -LIMIT, LIMIT, out=x)
 
     def _follow(self, x: Floats, taught: int) -> None:
         """Take x into the mean of its activity and the spread about it (Welford 1962)."""
@@ -210,9 +191,8 @@ class Learner:
     def _standard(self) -> None:
         """Say by what features are standardised: every activity counts the same in the centre."""
         free = sum(self.activities.values()) - len(self.activities)
-        doubted = self._scatter + DOUBT_WINDOWS * DOUBT_VARIANCE
         self._centre = self._means.mean(axis=0)
-        self._scale = np.sqrt((free + DOUBT_WINDOWS) / doubted)
+        self._scale = 1.0 / np.sqrt(doubted(self._scatter, free))
 
     def _step(self, x: Floats, taught: int) -> None:
         residuals = np.empty(len(self.activities))

@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 
 from learner.classifier import InexactError, Verdict, WindowShape
 from learner.compiled import njit
-from learner.features import Features, Floats, Samples
-from learner.replay import GRID, Replay, Row, Rows, checked, on_grid
+from learner.described import Describer, Words, words
+from learner.features import Floats, Samples
+from learner.replay import Replay
+from learner.state import State, by_name, checked, from_sorted
+from learner.sums import GRID
 
 Singles = NDArray[np.float32]
 
@@ -37,7 +40,7 @@ ALONE = "mlp knows no starter and no decay: leave them out, or use the discrimin
 
 
 @njit
-def standardise(row: Row, centre: Singles, scale: Singles, out: Singles) -> None:
+def standardise(row: Words, centre: Singles, scale: Singles, out: Singles) -> None:
     """out[i] = (row[i] · GRID - centre[i]) · scale[i] within ±LIMIT, then a 1 for the biases."""
     for i in range(row.size):
         out[i] = min(max((row[i] * STEP - centre[i]) * scale[i], -LIMIT), LIMIT)
@@ -114,27 +117,27 @@ class Learner:
     order_free: ClassVar[bool] = False
 
     def __init__(self, shape: WindowShape) -> None:
-        self._features = Features(*shape)
-        self._size = self._features.size
+        self._describer = Describer(shape)
+        size = self._describer.size
         self.activities: dict[str, int] = {}
-        self._replay = Replay(self._size, _described)
-        self._centre, self._scale = np.zeros((2, self._size), dtype=np.float32)
+        self._replay = Replay(size, _described)
+        self._centre, self._scale = np.zeros((2, size), dtype=np.float32)
         # He et al. 2015: with this spread of weights a layer of max(0, ·) keeps its input's spread
-        spread = np.sqrt(2.0 / self._size)
-        drawn = np.random.default_rng(SEED).standard_normal((HIDDEN, self._size + 1)) * spread
+        spread = np.sqrt(2.0 / size)
+        drawn = np.random.default_rng(SEED).standard_normal((HIDDEN, size + 1)) * spread
         drawn[:, -1] = 0.0
         self._inward = drawn.astype(np.float32)
         self._inward_speed = np.zeros_like(self._inward)
         self._outward = np.zeros((0, HIDDEN + 1), dtype=np.float32)
         self._outward_speed = np.zeros_like(self._outward)
-        self._batch = np.empty((BATCH, self._size + 1), dtype=np.float32)
+        self._batch = np.empty((BATCH, size + 1), dtype=np.float32)
         self._hidden = np.empty((BATCH, HIDDEN + 1), dtype=np.float32)
         self._errors = np.empty((BATCH, 0), dtype=np.float32)
         self._slopes = np.empty((BATCH, HIDDEN), dtype=np.float32)
 
     def learn(self, samples: Samples, activity: str) -> None:
         """See `Classifier`."""
-        row = on_grid(self._features(samples))
+        row = words(self._describer.features(samples))
         if activity not in self.activities:
             row_of_zeros = np.zeros((1, HIDDEN + 1), dtype=np.float32)
             self._outward = np.vstack([self._outward, row_of_zeros])
@@ -176,7 +179,7 @@ class Learner:
         """See `Classifier`."""
         if not self.activities:
             return Verdict(np.empty(0), 1.0)
-        row = on_grid(self._features(samples))
+        row = words(self._describer.features(samples))
         standardise(row, self._centre, self._scale, self._batch[0])
         forward(self._batch[:1], self._inward, self._outward, self._hidden, self._errors)
         sharpened = self._errors[0].astype(np.float64) ** SHARPNESS
@@ -191,7 +194,7 @@ class Learner:
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """See `Classifier`."""
-        order = np.argsort(list(self.activities))
+        order = by_name(self.activities)
         return {
             **self._replay.state(),
             "inward": self._inward.copy(),
@@ -200,26 +203,19 @@ class Learner:
             "outward_speed": self._outward_speed[order],
         }
 
-    def restore(
-        self, activities: Mapping[str, int], state: Mapping[str, NDArray[np.generic]]
-    ) -> None:
+    def restore(self, activities: Mapping[str, int], state: State) -> None:
         """See `Classifier`."""
-        replay = Replay(self._size, _described)
+        replay = Replay(self._describer.size, _described)
         replay.restore(activities, state)
-        kinds = len(activities)
-        inward, inward_speed = (
-            checked(state, name, np.float32, self._inward.shape)
-            for name in ("inward", "inward_speed")
-        )
-        outward, outward_speed = (
-            checked(state, name, np.float32, (kinds, HIDDEN + 1))
-            for name in ("outward", "outward_speed")
-        )
+        rows, shape = from_sorted(activities), (len(activities), HIDDEN + 1)
+        inward = checked(state, "inward", np.float32, self._inward.shape)
+        inward_speed = checked(state, "inward_speed", np.float32, self._inward.shape)
+        outward = checked(state, "outward", np.float32, shape)
+        outward_speed = checked(state, "outward_speed", np.float32, shape)
         self.activities, self._replay = dict(activities), replay
         self._inward, self._inward_speed = inward, inward_speed
-        rank = np.argsort(np.argsort(list(activities)))  # rows came sorted by name
-        self._outward, self._outward_speed = outward[rank], outward_speed[rank]
-        self._errors = np.empty((BATCH, kinds), dtype=np.float32)
+        self._outward, self._outward_speed = outward[rows], outward_speed[rows]
+        self._errors = np.empty((BATCH, len(activities)), dtype=np.float32)
         self._follow()
 
     def add(self, other: Self) -> None:  # noqa: ARG002 - the contract's
@@ -232,7 +228,7 @@ class Learner:
             self._centre[:] = self._replay.centre
             self._scale[:] = 1.0 / np.sqrt(self._replay.variance + LEAST_SPREAD**2)
 
-    def _descend(self, drawn: list[tuple[int, Row]]) -> None:
+    def _descend(self, drawn: list[tuple[int, Words]]) -> None:
         for b, (_, row) in enumerate(drawn):
             standardise(row, self._centre, self._scale, self._batch[b])
         forward(self._batch, self._inward, self._outward, self._hidden, self._errors)
@@ -244,5 +240,5 @@ class Learner:
         descend(self._slopes, self._batch, self._inward, self._inward_speed)
 
 
-def _described(rows: Rows) -> Floats:
+def _described(rows: Words) -> Floats:
     return rows.astype(np.float64) * GRID

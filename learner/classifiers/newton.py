@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from learner import kernels
 from learner.classifier import InexactError, Verdict, WindowShape
 from learner.compiled import njit
-from learner.features import Features, Floats, Samples
+from learner.described import Describer
+from learner.features import Floats, Samples
+from learner.state import State, by_name, checked, from_sorted
 
-LIMIT = 8.0  # features are of order one; what is beyond ±8 is as large as can be said
 RIDGE = 1.0  # λ: the precision of weights nothing is known about
 # h: half of the most that p (1 - p) can be; with all of it, the first windows of an activity teach
 # too little (hapt, ten_seconds: 3 % less), with a quarter the confidence is too high.
@@ -66,8 +67,8 @@ class Learner:
     order_free: ClassVar[bool] = False
 
     def __init__(self, shape: WindowShape) -> None:
-        self._features = Features(*shape)
-        self._x = np.ones(self._features.size + 1)  # the last is the constant
+        self._describer = Describer(shape)
+        self._x = np.ones(self._describer.size + 1)  # the last is the constant
         self._gain = np.empty(self._x.size)
         self._weights = np.zeros((1, self._x.size))  # of no activity, then of each in their order
         self._covariance = np.eye(self._x.size) / RIDGE  # P; the lower triangle is kept
@@ -126,27 +127,18 @@ class Learner:
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """See `Classifier`. weights (1 + k, d): of no activity first; P is packed row by row."""
-        places = {name: place for place, name in enumerate(self.activities, start=1)}
         return {
-            "weights": self._weights[[0, *(places[name] for name in sorted(places))]],
+            "weights": self._weights[[0, *(1 + row for row in by_name(self.activities))]],
             "covariance": self._covariance[np.tril_indices(self._x.size)],
         }
 
-    def restore(
-        self, activities: Mapping[str, int], state: Mapping[str, NDArray[np.generic]]
-    ) -> None:
+    def restore(self, activities: Mapping[str, int], state: State) -> None:
         """See `Classifier`."""
-        weights, covariance = state["weights"], state["covariance"]
         triangle = np.tril_indices(self._x.size)
-        for name, array, expected in [
-            ("weights", weights, (1 + len(activities), self._x.size)),
-            ("covariance", covariance, triangle[0].shape),
-        ]:
-            if array.dtype != np.float64 or array.shape != expected:
-                found = f"{array.dtype} {array.shape}"
-                raise ValueError(f"{name} is {found}, expected float64 {expected}")
-        ranks = {name: rank for rank, name in enumerate(sorted(activities), start=1)}
-        self._weights = weights[[0, *(ranks[name] for name in activities)]].astype(np.float64)
+        shape = (1 + len(activities), self._x.size)
+        weights = checked(state, "weights", np.float64, shape)
+        covariance = checked(state, "covariance", np.float64, triangle[0].shape)
+        self._weights = weights[[0, *(1 + row for row in from_sorted(activities))]]
         self._covariance[triangle] = covariance
         self.activities = dict(activities)
 
@@ -156,7 +148,7 @@ class Learner:
 
     def _describe(self, samples: Samples) -> Floats:
         """The vector of a window and a constant one; overwritten by the next call."""
-        np.clip(self._features(samples), -LIMIT, LIMIT, out=self._x[:-1])
+        self._x[:-1] = self._describer.features(samples)
         return self._x
 
     def _variance(self, x: Floats) -> float:

@@ -19,11 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learner.classifier import InexactError, Verdict, WindowShape
-from learner.classifiers.naive_bayes import LAPSE, Gaussians
 from learner.compiled import njit
-from learner.features import Features, Floats, Samples
+from learner.described import Describer
+from learner.features import Floats, Samples
+from learner.gaussians import LAPSE, Gaussians
+from learner.state import State, by_name, checked, from_sorted
 
-LIMIT = 8.0  # features are of order one; what is beyond ±8 is as large as can be said
 LEAVES = 32  # so many at most: 10 kB each per activity
 GRACE = 50  # a leaf looks for a split after every so many windows
 # The gain of a split in two is between 0 and 1 bit, so a mean over n windows is within
@@ -91,7 +92,7 @@ class Learner:
     order_free: ClassVar[bool] = False
 
     def __init__(self, shape: WindowShape) -> None:
-        self._features = Features(*shape)
+        self._describer = Describer(shape)
         self.activities: dict[str, int] = {}
         # Inner nodes, the root first: feature, where to if it is at most the cut, where to if not.
         # Where to is another node or ~leaf.
@@ -101,12 +102,12 @@ class Learner:
         # Windows seen since it grew, and how many were foreseen: by shares, by naive Bayes.
         self._records = np.zeros((2, 3))
         self._counts = np.zeros((2, 0))  # (leaves, k) windows' worth
-        self._sums = np.zeros((2, 0, 2, self._features.size))  # and their Σ x, Σ x²
+        self._sums = np.zeros((2, 0, 2, self._describer.size))  # and their Σ x, Σ x²
         self._fits: dict[int, Gaussians] = {}
 
     def learn(self, samples: Samples, activity: str) -> None:
         """See `Classifier`."""
-        x = self._describe(samples)
+        x = self._describer.features(samples)
         leaf = self._leaf(x)
         if activity in self.activities:  # nobody foresees a new one
             k = list(self.activities).index(activity)
@@ -152,7 +153,7 @@ class Learner:
         """See `Classifier`. New is what is far from all that was taught, whatever the leaf."""
         if not self.activities:
             return Verdict(np.empty(0), 1.0)
-        x = self._describe(samples)
+        x = self._describer.features(samples)
         leaf = self._leaf(x)
         _, by_shares, by_bayes = self._records[leaf]
         foreseen = self._shares(leaf) if by_shares > by_bayes else self._bayes(leaf, x)
@@ -168,8 +169,7 @@ class Learner:
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """See `Classifier`. What there is per leaf begins with a row of everything."""
-        places = {name: place for place, name in enumerate(self.activities)}
-        order = np.array([places[name] for name in sorted(places)], dtype=np.intp)
+        order = by_name(self.activities)
         return {
             "nodes": self._nodes.copy(),
             "cuts": self._cuts.copy(),
@@ -178,41 +178,22 @@ class Learner:
             "sums": self._sums[:, order],
         }
 
-    def restore(
-        self, activities: Mapping[str, int], state: Mapping[str, NDArray[np.generic]]
-    ) -> None:
+    def restore(self, activities: Mapping[str, int], state: State) -> None:
         """See `Classifier`."""
-        nodes, cuts, records, counts, sums = (
-            state[name] for name in ["nodes", "cuts", "records", "counts", "sums"]
-        )
-        splits, k = len(cuts), len(activities)
-        for name, array, kind, shape in [
-            ("nodes", nodes, np.int64, (splits, 3)),
-            ("cuts", cuts, np.float64, (splits,)),
-            ("records", records, np.float64, (2 + splits, 3)),
-            ("counts", counts, np.float64, (2 + splits, k)),
-            ("sums", sums, np.float64, (2 + splits, k, 2, self._features.size)),
-        ]:
-            if array.dtype != kind or array.shape != shape:
-                found, expected = f"{array.dtype} {array.shape}", f"{np.dtype(kind)} {shape}"
-                raise ValueError(f"{name} is {found}, expected {expected}")
-        ranks = {name: rank for rank, name in enumerate(sorted(activities))}
-        order = np.array([ranks[name] for name in activities], dtype=np.intp)
-        self._nodes, self._cuts = nodes.astype(np.int64), cuts.astype(np.float64)
-        self._records = records.astype(np.float64)
-        self._counts = counts[:, order].astype(np.float64)
-        self._sums = sums[:, order].astype(np.float64)
+        splits, k, columns = len(state["cuts"]), len(activities), from_sorted(activities)
+        nodes = checked(state, "nodes", np.int64, (splits, 3))
+        cuts = checked(state, "cuts", np.float64, (splits,))
+        records = checked(state, "records", np.float64, (2 + splits, 3))
+        counts = checked(state, "counts", np.float64, (2 + splits, k))
+        sums = checked(state, "sums", np.float64, (2 + splits, k, 2, self._describer.size))
+        self._nodes, self._cuts, self._records = nodes, cuts, records
+        self._counts, self._sums = counts[:, columns], sums[:, columns]
         self.activities = dict(activities)
         self._fits = {}
 
     def add(self, other: Self) -> None:  # noqa: ARG002
         """See `Classifier`."""
         raise InexactError(REFUSAL)
-
-    def _describe(self, samples: Samples) -> Floats:
-        """The vector of a window; overwritten by the next call."""
-        x = self._features(samples)
-        return np.clip(x, -LIMIT, LIMIT, out=x)
 
     def _leaf(self, x: Floats) -> int:
         at = 0 if len(self._cuts) else ~1
