@@ -3,7 +3,13 @@
 The file's class is called `Learner`. It sees windows, not feature vectors, so that one that reads
 raw samples needs no second contract; who wants features builds `learner.features.Features`.
 `tests/test_every_classifier.py` runs over every file there is.
+
+What a kind of classifier does not do it says in its class body, by one of the functions below:
+`lean_on, fade = contract.no_starter, contract.no_decay`.
 """
+
+# ruff: noqa: ARG001
+# These functions take what the contract gives, and make nothing of most of it.
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -57,9 +63,9 @@ class Classifier(Protocol):
         """Take one window of an activity, old or new. `samples` is only borrowed."""
 
     def unlearn(self, samples: Samples, activity: str) -> None:
-        """Take back one taught window, as if it had never been taught.
+        """Take back one window of an activity that was taught, as if it had never been.
 
-        Raises ValueError, and changes nothing, where it can tell that it was not taught.
+        Raises ValueError, and changes nothing, where it can tell that this window was not taught.
         """
 
     def rename(self, old: str, new: str) -> None:
@@ -100,6 +106,57 @@ class Classifier(Protocol):
 
     def add(self, other: Self) -> None:
         """Learn what `other`, a learner of the same shape, has learnt."""
+
+
+def nothing_later(learner: Classifier) -> None:
+    """`settle` of who works everything out in `learn`."""
+
+
+def as_judged(learner: Classifier, samples: Samples) -> Verdict:
+    """`watch` of who sees nothing without a label."""
+    return learner.judge(samples)
+
+
+def unnoticed(learner: Classifier, activity: str) -> None:
+    """`notice` of who sees nothing without a label."""
+
+
+def no_starter(learner: Classifier, starter: Classifier) -> None:
+    """`lean_on` of who always begins with nothing."""
+    raise InexactError(f"{_name(learner)} knows no starter: leave it out, or use the discriminant")
+
+
+def no_decay(learner: Classifier, factor: float) -> None:
+    """`fade` of who forgets nothing, or by itself."""
+    raise InexactError(f"{_name(learner)} knows no decay: leave it out, or use the discriminant")
+
+
+def no_undo(learner: Classifier, samples: Samples, activity: str) -> None:
+    """`unlearn` of who depends on the order of lessons."""
+    raise _order_matters(learner)
+
+
+def no_pooling(learner: Classifier, other: Classifier) -> None:
+    """`add` of who depends on the order of lessons."""
+    raise _order_matters(learner)
+
+
+def relabel(learner: Classifier, old: str, new: str) -> None:
+    """`rename` of who depends on the order of lessons: never makes one of two activities."""
+    if new in learner.activities:
+        raise _order_matters(learner)
+    learner.activities = {new if a == old else a: n for a, n in learner.activities.items()}
+
+
+def _order_matters(learner: Classifier) -> InexactError:
+    return InexactError(
+        f"{_name(learner)} depends on the order of its lessons: teach an empty one what is to"
+        " remain"
+    )
+
+
+def _name(learner: Classifier) -> str:
+    return type(learner).__module__.rpartition(".")[2]
 
 
 def names() -> list[str]:

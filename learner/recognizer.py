@@ -14,6 +14,7 @@ import numpy as np
 
 from learner import classifier as contract
 from learner.classifier import Classifier, WindowShape
+from learner.drift import Drift
 from learner.features import Floats, Samples
 from learner.forward_filter import ForwardFilter
 
@@ -78,7 +79,7 @@ class Recognizer:
             raise ValueError(f"decay is {decay}, expected a half-life of at least 1 window")
         self.classifier = classifier
         self.decay = decay
-        self._starter = starter
+        self.starter = starter
         self.clear()
         # kernels are compiled for the kind of array they meet: all windows go through this one
         self._samples = np.zeros((self.window_rows, n_channels), dtype=np.float32)
@@ -93,12 +94,21 @@ class Recognizer:
         """Whether what is learnt does not depend on the order; only then can it be taken back."""
         return self._classifier.order_free and self.decay is None
 
+    @property
+    def drifting(self) -> tuple[str, ...]:
+        """Activities that look less like what was taught than they did, to `observe`; sorted.
+
+        One that is taught, or taken back, is looked at afresh. Nothing of this is saved.
+        """
+        return self._drift.activities
+
     def learn(self, samples: Samples, activity: str) -> None:
         """Learn one window of an activity."""
         window, name = self._checked(samples), _checked_name(activity)
         if self.decay is not None:
             self._classifier.fade(0.5 ** (1.0 / self.decay))
         self._classifier.learn(window, name)
+        self._drift.restart(name)
 
     def unlearn(self, samples: Samples, activity: str) -> None:
         """Take back one taught window; the model is then bit for bit as if it had not been taught.
@@ -106,7 +116,12 @@ class Recognizer:
         Raises ValueError for an activity that was not taught, and where the classifier can tell,
         for a window that was not; InexactError (a ValueError) where the kind of classifier cannot.
         """
-        self._classifier.unlearn(self._checked(samples), _checked_name(activity))
+        window, name = self._checked(samples), _checked_name(activity)
+        if not self._classifier.activities.get(name):  # a starter's may have none
+            taught = ", ".join(a for a, n in self._classifier.activities.items() if n) or "nothing"
+            raise ValueError(f"{name!r} was never taught; taught: {taught}")
+        self._classifier.unlearn(window, name)
+        self._drift.restart(name)
 
     def rename(self, old: str, new: str) -> None:
         """Call an activity by another name. Where there is one of that name, the two become one.
@@ -120,14 +135,17 @@ class Recognizer:
         if old != _checked_name(new):
             self._classifier.rename(old, new)
             self._filter.rename(old, new)
+            self._drift.rename(old, new)
 
     def clear(self) -> None:
         """Forget every lesson, as if newly made; a starter is there again."""
         shape = WindowShape(self.rate_hz, self.n_channels, self.window_rows)
         self._classifier: Classifier = contract.named(self.classifier, shape)
-        if self._starter is not None:
-            self._lean_on(self._starter)
-        self._filter = ForwardFilter()
+        if self.starter is not None:
+            self._lean_on(self.starter)
+        if self.decay is not None:
+            self._classifier.fade(1.0)  # of nothing: a kind that cannot is to say so now
+        self._filter, self._drift = ForwardFilter(), Drift()
 
     def settle(self) -> None:
         """Work out now what the next prediction needs after a lesson, which else has to wait."""
@@ -152,7 +170,10 @@ class Recognizer:
         known = verdict.novelty <= UNKNOWN_ABOVE
         belief = self._filter.follow(names, verdict.probabilities if known else None)
         best = int(belief.argmax())
-        if known and belief[best] > PLAIN:
+        plain = belief[best] > PLAIN
+        if plain or not known:
+            self._drift.note(names[best], verdict.novelty)
+        if plain and known:
             self._classifier.notice(names[best])
         return self._prediction(belief, verdict.novelty)
 
@@ -180,9 +201,16 @@ class Recognizer:
             np.savez(file, allow_pickle=False, **arrays)
 
     @classmethod
-    def load(cls, file: str | Path | BinaryIO) -> Self:
+    def load(
+        cls,
+        file: str | Path | BinaryIO,
+        *,
+        starter: Self | None = None,
+        decay: float | None = None,
+    ) -> Self:
         """Read what `save` wrote: the same model, bit for bit, with its filter afresh.
 
+        `starter` and `decay` are not in the file: who was made with them is given them again.
         Raises ModelFileError (a ValueError) on anything else, OSError where nothing can be read.
         """
         try:
@@ -199,7 +227,12 @@ class Recognizer:
             )
         try:
             model = cls(
-                header["rate_hz"], header["n_channels"], header["window_s"], header["classifier"]
+                header["rate_hz"],
+                header["n_channels"],
+                header["window_s"],
+                header["classifier"],
+                starter=starter,
+                decay=decay,
             )
             activities = {str(name): int(count) for name, count in header["activities"]}
             model._classifier.restore(activities, state)

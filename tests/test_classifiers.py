@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from motions import Samples, held, shaken
 
+from learner import Recognizer
 from learner import classifier as contract
 from learner.classifier import Classifier, InexactError, WindowShape
 from learner.classifiers import tree
@@ -81,9 +82,9 @@ def test_who_cannot_start_from_others_or_fade_says_so_and_changes_nothing(name: 
     empty: Any = contract.named(name, SMALL)
     learner.learn(small(2.0, 5.0, 0), "walking")
     before = verdicts(learner)
-    with pytest.raises(InexactError, match=f"{name} knows no starter and no decay: leave them out"):
+    with pytest.raises(InexactError, match=f"{name} knows no starter: leave it out"):
         empty.lean_on(learner)
-    with pytest.raises(InexactError, match=f"{name} knows no starter and no decay: leave them out"):
+    with pytest.raises(InexactError, match=f"{name} knows no decay: leave it out"):
         learner.fade(0.99)
 
     assert verdicts(learner) == before
@@ -109,6 +110,17 @@ def test_one_window_is_not_yet_all_there_is_to_an_activity(name: str) -> None:
 
     for seed in range(1, 9):
         assert learner.judge(shaken(1.8, 4.0, seed=seed)).novelty < 0.8  # above 0.85 it is unknown
+
+
+def test_what_a_starter_was_taught_is_not_its_owners_to_take_back() -> None:
+    starter = Recognizer(rate_hz=50.0, n_channels=6, window_s=2.56)
+    starter.learn(held(), "resting")
+    r = Recognizer(rate_hz=50.0, n_channels=6, window_s=2.56, starter=starter)
+    r.learn(shaken(2.0, 5.0), "walking")
+
+    assert r.activities == {"resting": 0, "walking": 1}
+    with pytest.raises(ValueError, match=r"'resting' was never taught; taught: walking$"):
+        r.unlearn(held(), "resting")
 
 
 # --- labels come in blocks ------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """What every file in `learner/classifiers/` promises, and a new one the moment it exists."""
 
 from collections.abc import Callable, Mapping
+from inspect import isfunction, signature
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,16 @@ def same(state: STATE, other: STATE) -> bool:
     )
 
 
+def test_it_has_every_method_of_the_contract_with_the_same_parameters(name: str) -> None:
+    kind = type(contract.named(name, SHAPE))
+    for method, promised in vars(Classifier).items():
+        if isfunction(promised) and (method == "__init__" or not method.startswith("_")):
+            parameters = list(signature(getattr(kind, method)).parameters)
+
+            # the first is the learner, whatever it is called
+            assert parameters[1:] == list(signature(promised).parameters)[1:], method
+
+
 def test_it_tells_apart_what_it_was_taught(name: str) -> None:
     learner = taught(name)
 
@@ -96,6 +107,21 @@ def test_asking_changes_nothing(name: str) -> None:
     npt.assert_array_equal(window, held(seed=7))
     npt.assert_array_equal(again.probabilities, first.probabilities)
     assert again.novelty == first.novelty
+    assert same(learner.state(), before)
+
+
+def test_watching_is_judging_until_something_was_noticed_and_teaches_nothing(name: str) -> None:
+    learner = taught(name)
+    before = {key: array.copy() for key, array in learner.state().items()}
+    first, watched = learner.judge(held(seed=7)), learner.watch(held(seed=7))
+    for seed in range(20):
+        learner.watch(held(seed=seed))
+        learner.notice("resting")
+    again = learner.judge(held(seed=7))
+
+    for verdict in [watched, again]:
+        npt.assert_array_equal(verdict.probabilities, first.probabilities)
+        assert verdict.novelty == first.novelty
     assert same(learner.state(), before)
 
 
@@ -161,12 +187,23 @@ def test_what_is_unlearnt_was_never_there(exact_name: str) -> None:
     assert same(learner.state(), contract.named(exact_name, SHAPE).state())
 
 
-def test_nobody_unlearns_what_was_not_taught(exact_name: str) -> None:
+def test_nobody_unlearns_what_was_not_taught(name: str) -> None:
+    r = Recognizer(rate_hz=50.0, n_channels=6, window_s=2.56, classifier=name)
+    with pytest.raises(ValueError, match="'running' was never taught; taught: nothing"):
+        r.unlearn(held(), "running")
+    r.learn(shaken(2.0, 5.0), "walking")
+    r.learn(held(), "resting")
+    before = r.digest()
+
+    with pytest.raises(ValueError, match="'running' was never taught; taught: walking, resting"):
+        r.unlearn(held(), "running")
+    assert r.digest() == before
+
+
+def test_another_window_than_was_taught_is_not_unlearnt(exact_name: str) -> None:
     learner = taught(exact_name, windows=1)
     before = learner.state()
 
-    with pytest.raises(ValueError, match="'running' was never taught; taught: walking, resting"):
-        learner.unlearn(held(), "running")
     with pytest.raises(ValueError, match="not the window that was taught as 'resting'"):
         learner.unlearn(held(seed=99), "resting")
     assert same(learner.state(), before)

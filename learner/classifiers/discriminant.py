@@ -69,9 +69,6 @@ class Learner:
 
     def unlearn(self, samples: Samples, activity: str) -> None:
         """See `Classifier`. A window that was not taught is found out when it would be the last."""
-        if not self.activities.get(activity):
-            taught = ", ".join(name for name, n in self.activities.items() if n) or "nothing"
-            raise ValueError(f"{activity!r} was never taught; taught: {taught}")
         if self._faded:
             raise InexactError("what has faded cannot be taken back: teach an empty one the rest")
         x, e, vector = self._lesson(samples)

@@ -10,12 +10,13 @@ AdaGrad (Duchi, Hazan, Singer 2011, figure 1, diagonal): weight w moves by RATE 
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from learner.classifier import InexactError, Verdict, WindowShape
+from learner import classifier as contract
+from learner.classifier import Verdict, WindowShape
 from learner.compiled import njit
 from learner.described import Describer
 from learner.features import Floats, Samples
@@ -29,9 +30,6 @@ LAPSE = 0.01  # one window in a hundred is something that no score foresees
 HALF_NOVEL = (
     2.5  # squared distance per feature, over the variance within activities, of novelty 0.5
 )
-
-REFUSAL = "logistic depends on the order of its lessons: teach an empty one what is to remain"
-ALONE = "logistic knows no starter and no decay: leave them out, or use the discriminant"
 
 
 @njit
@@ -82,6 +80,9 @@ class Learner:
     """See the module. Not free of order: undo, merging and pooling rebuild."""
 
     order_free: ClassVar[bool] = False
+    unlearn, add, rename = contract.no_undo, contract.no_pooling, contract.relabel
+    lean_on, fade = contract.no_starter, contract.no_decay
+    settle, watch, notice = contract.nothing_later, contract.as_judged, contract.unnoticed
 
     def __init__(self, shape: WindowShape) -> None:
         self._describer = Describer(shape)
@@ -113,27 +114,6 @@ class Learner:
             self._step(self._means[other], other)
         self._step(x, taught)
 
-    def unlearn(self, samples: Samples, activity: str) -> None:  # noqa: ARG002
-        """See `Classifier`."""
-        raise InexactError(REFUSAL)
-
-    def rename(self, old: str, new: str) -> None:
-        """See `Classifier`."""
-        if new in self.activities:
-            raise InexactError(REFUSAL)
-        self.activities = {new if a == old else a: n for a, n in self.activities.items()}
-
-    def lean_on(self, starter: Self) -> None:  # noqa: ARG002
-        """See `Classifier`."""
-        raise InexactError(ALONE)
-
-    def fade(self, factor: float) -> None:  # noqa: ARG002
-        """See `Classifier`."""
-        raise InexactError(ALONE)
-
-    def settle(self) -> None:
-        """See `Classifier`. No lesson leaves anything for later."""
-
     def judge(self, samples: Samples) -> Verdict:
         """See `Classifier`. New is what is far from the mean of every activity."""
         if not self.activities:
@@ -146,13 +126,6 @@ class Learner:
         distances = np.square((x - self._means) * self._scale).mean(axis=1)
         ratio = float(distances.min())
         return Verdict(probabilities, ratio / (ratio + HALF_NOVEL))
-
-    def watch(self, samples: Samples) -> Verdict:
-        """See `Classifier`."""
-        return self.judge(samples)
-
-    def notice(self, activity: str) -> None:
-        """See `Classifier`. It sees nothing without a label."""
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """See `Classifier`."""
@@ -176,10 +149,6 @@ class Learner:
         self.activities = dict(activities)
         if activities:
             self._standard()
-
-    def add(self, other: Self) -> None:  # noqa: ARG002
-        """See `Classifier`."""
-        raise InexactError(REFUSAL)
 
     def _follow(self, x: Floats, taught: int) -> None:
         """Take x into the mean of its activity and the spread about it (Welford 1962)."""

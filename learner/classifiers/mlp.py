@@ -8,12 +8,13 @@ order give the same bits. What descent has learnt, nothing takes back exactly.
 """
 
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from learner.classifier import InexactError, Verdict, WindowShape
+from learner import classifier as contract
+from learner.classifier import Verdict, WindowShape
 from learner.compiled import njit
 from learner.described import Describer, Words, words
 from learner.features import Floats, Samples
@@ -34,9 +35,6 @@ LEAST_SPREAD, LIMIT = 0.2, np.float32(4.0)
 # Targets were softened, so answers are too: this much sharper they are right as often as they say.
 SHARPNESS = 1.6
 SEED = 1
-
-REMEDY = "what descent has learnt cannot be taken apart; teach an empty one what is to remain"
-ALONE = "mlp knows no starter and no decay: leave them out, or use the discriminant"
 
 
 @njit
@@ -115,6 +113,9 @@ class Learner:
     """See the module. Takes in one window in STEPS steps of descent, however much came before."""
 
     order_free: ClassVar[bool] = False
+    unlearn, add = contract.no_undo, contract.no_pooling
+    lean_on, fade = contract.no_starter, contract.no_decay
+    settle, watch, notice = contract.nothing_later, contract.as_judged, contract.unnoticed
 
     def __init__(self, shape: WindowShape) -> None:
         self._describer = Describer(shape)
@@ -153,27 +154,10 @@ class Learner:
                 drawn[0] = (list(self.activities).index(activity), row)
             self._descend(drawn)
 
-    def unlearn(self, samples: Samples, activity: str) -> None:  # noqa: ARG002 - the contract's
-        """See `Classifier`. Raises InexactError always."""
-        raise InexactError(f"mlp cannot take back a window of {activity!r}: {REMEDY}")
-
     def rename(self, old: str, new: str) -> None:
-        """See `Classifier`. Raises InexactError where the two would become one."""
-        if new in self.activities:
-            raise InexactError(f"mlp cannot make {old!r} and {new!r} one: {REMEDY}")
-        self.activities = {new if a == old else a: n for a, n in self.activities.items()}
+        """See `Classifier`."""
+        contract.relabel(self, old, new)
         self._replay.rename(old, new)
-
-    def lean_on(self, starter: Self) -> None:  # noqa: ARG002 - the contract's
-        """See `Classifier`. Raises InexactError always."""
-        raise InexactError(ALONE)
-
-    def fade(self, factor: float) -> None:  # noqa: ARG002 - the contract's
-        """See `Classifier`. Raises InexactError always."""
-        raise InexactError(ALONE)
-
-    def settle(self) -> None:
-        """See `Classifier`. No lesson leaves anything for later."""
 
     def judge(self, samples: Samples) -> Verdict:
         """See `Classifier`."""
@@ -184,13 +168,6 @@ class Learner:
         forward(self._batch[:1], self._inward, self._outward, self._hidden, self._errors)
         sharpened = self._errors[0].astype(np.float64) ** SHARPNESS
         return Verdict(sharpened / sharpened.sum(), self._replay.novelty(row))
-
-    def watch(self, samples: Samples) -> Verdict:
-        """See `Classifier`."""
-        return self.judge(samples)
-
-    def notice(self, activity: str) -> None:
-        """See `Classifier`. It sees nothing without a label."""
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """See `Classifier`."""
@@ -217,10 +194,6 @@ class Learner:
         self._outward, self._outward_speed = outward[rows], outward_speed[rows]
         self._errors = np.empty((BATCH, len(activities)), dtype=np.float32)
         self._follow()
-
-    def add(self, other: Self) -> None:  # noqa: ARG002 - the contract's
-        """See `Classifier`. Raises InexactError always."""
-        raise InexactError(f"mlp cannot take in what another has learnt: {REMEDY}")
 
     def _follow(self) -> None:
         """Standardise by what is remembered now."""

@@ -11,19 +11,20 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from learner.classifier import InexactError, Verdict, WindowShape
+from learner import classifier as contract
+from learner.classifier import Verdict, WindowShape
 from learner.described import Describer
 from learner.features import Floats, Samples
 from learner.gaussians import Gaussians
 from learner.state import State, checked
-
-ALONE = "naive_bayes knows no starter and no decay: leave them out, or use the discriminant"
 
 
 class Learner:
     """See the module. `judge` works the distributions out when something was learnt since."""
 
     order_free: ClassVar[bool] = True
+    lean_on, fade = contract.no_starter, contract.no_decay
+    watch, notice = contract.as_judged, contract.unnoticed
 
     def __init__(self, shape: WindowShape) -> None:
         self._describer = Describer(shape)
@@ -39,9 +40,6 @@ class Learner:
 
     def unlearn(self, samples: Samples, activity: str) -> None:
         """See `Classifier`. A window that was not taught is found out when it would be the last."""
-        if activity not in self.activities:
-            taught = ", ".join(self.activities) or "nothing"
-            raise ValueError(f"{activity!r} was never taught; taught: {taught}")
         powers = self._powers(samples)
         if self.activities[activity] > 1:
             self._sums[activity] -= powers
@@ -62,14 +60,6 @@ class Learner:
             self._sums[new] = self._sums.pop(old)
         self._gaussians = None
 
-    def lean_on(self, starter: Self) -> None:  # noqa: ARG002
-        """See `Classifier`."""
-        raise InexactError(ALONE)
-
-    def fade(self, factor: float) -> None:  # noqa: ARG002
-        """See `Classifier`."""
-        raise InexactError(ALONE)
-
     def settle(self) -> None:
         """See `Classifier`."""
         if self._gaussians is None and self.activities:
@@ -83,13 +73,6 @@ class Learner:
         if self._gaussians is None:
             return Verdict(np.empty(0), 1.0)
         return self._gaussians.judge(self._describer.features(samples))
-
-    def watch(self, samples: Samples) -> Verdict:
-        """See `Classifier`."""
-        return self.judge(samples)
-
-    def notice(self, activity: str) -> None:
-        """See `Classifier`. It sees nothing without a label."""
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """See `Classifier`. sums (k, 2, d): Σ x and Σ x²."""

@@ -10,7 +10,8 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from learner.classifier import InexactError, Verdict, WindowShape
+from learner import classifier as contract
+from learner.classifier import Verdict, WindowShape
 from learner.compiled import njit
 from learner.described import Describer, Words, words
 from learner.features import Floats, Samples
@@ -29,8 +30,6 @@ HALF_NOVEL = (
     2.0  # squared distance per feature, over the variance within activities, of novelty 0.5
 )
 
-ALONE = "nearest knows no starter and no decay: leave them out, or use the discriminant"
-
 
 @njit
 def row_distances(x: Floats, rows: Words, grid: float, precision: Floats, out: Floats) -> None:
@@ -46,6 +45,8 @@ class Learner:
     """See the module. `judge` collects what to compare with when something was learnt since."""
 
     order_free: ClassVar[bool] = True
+    lean_on, fade = contract.no_starter, contract.no_decay
+    watch, notice = contract.as_judged, contract.unnoticed
 
     def __init__(self, shape: WindowShape) -> None:
         self._describer = Describer(shape)
@@ -61,9 +62,6 @@ class Learner:
 
     def unlearn(self, samples: Samples, activity: str) -> None:
         """See `Classifier`. Raises InexactError where too many were taken back already."""
-        if activity not in self.activities:
-            taught = ", ".join(self.activities) or "nothing"
-            raise ValueError(f"{activity!r} was never taught; taught: {taught}")
         left = self.activities[activity] - 1
         vector = words(self._describer.features(samples))
         # it may have been dropped, but not where all that were taught are there still
@@ -82,14 +80,6 @@ class Learner:
             self.activities = {new if a == old else a: n for a, n in self.activities.items()}
         self._sample.rename(old, new)
         self._table = None
-
-    def lean_on(self, starter: Self) -> None:  # noqa: ARG002
-        """See `Classifier`."""
-        raise InexactError(ALONE)
-
-    def fade(self, factor: float) -> None:  # noqa: ARG002
-        """See `Classifier`."""
-        raise InexactError(ALONE)
 
     def settle(self) -> None:
         """See `Classifier`."""
@@ -115,13 +105,6 @@ class Learner:
         )
         probabilities = (1.0 - LAPSE) * votes / votes.sum() + LAPSE / len(votes)
         return Verdict(probabilities, nearest / (nearest + HALF_NOVEL))
-
-    def watch(self, samples: Samples) -> Verdict:
-        """See `Classifier`."""
-        return self.judge(samples)
-
-    def notice(self, activity: str) -> None:
-        """See `Classifier`. It sees nothing without a label."""
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """See `Classifier`."""

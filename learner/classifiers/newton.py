@@ -13,13 +13,14 @@ new activity begins with it, as if it had been there, and denied, from the start
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from learner import classifier as contract
 from learner import kernels
-from learner.classifier import InexactError, Verdict, WindowShape
+from learner.classifier import Verdict, WindowShape
 from learner.compiled import njit
 from learner.described import Describer
 from learner.features import Floats, Samples
@@ -31,9 +32,6 @@ RIDGE = 1.0  # λ: the precision of weights nothing is known about
 CURVATURE = 0.125
 LAPSE = 0.01  # one window in a hundred is something that no score foresees
 HALF_NOVEL = 16.0  # xᵀ P x, the variance of a score at this window, of novelty 0.5
-
-REFUSAL = "newton depends on the order of its lessons: teach an empty one what is to remain"
-ALONE = "newton knows no starter and no decay: leave them out, or use the discriminant"
 
 
 @njit
@@ -65,6 +63,9 @@ class Learner:
     """See the module. Not free of order: undo, merging and pooling rebuild."""
 
     order_free: ClassVar[bool] = False
+    unlearn, add, rename = contract.no_undo, contract.no_pooling, contract.relabel
+    lean_on, fade = contract.no_starter, contract.no_decay
+    settle, watch, notice = contract.nothing_later, contract.as_judged, contract.unnoticed
 
     def __init__(self, shape: WindowShape) -> None:
         self._describer = Describer(shape)
@@ -86,27 +87,6 @@ class Learner:
         self._gain /= shrunk
         correct(self._weights, x, 1 + list(self.activities).index(activity), self._gain)
 
-    def unlearn(self, samples: Samples, activity: str) -> None:  # noqa: ARG002
-        """See `Classifier`."""
-        raise InexactError(REFUSAL)
-
-    def rename(self, old: str, new: str) -> None:
-        """See `Classifier`."""
-        if new in self.activities:
-            raise InexactError(REFUSAL)
-        self.activities = {new if a == old else a: n for a, n in self.activities.items()}
-
-    def lean_on(self, starter: Self) -> None:  # noqa: ARG002
-        """See `Classifier`."""
-        raise InexactError(ALONE)
-
-    def fade(self, factor: float) -> None:  # noqa: ARG002
-        """See `Classifier`."""
-        raise InexactError(ALONE)
-
-    def settle(self) -> None:
-        """See `Classifier`. No lesson leaves anything for later."""
-
     def judge(self, samples: Samples) -> Verdict:
         """See `Classifier`. New is where the weights are still free."""
         if not self.activities:
@@ -117,13 +97,6 @@ class Learner:
         probabilities = (1.0 - LAPSE) * scores / scores.sum() + LAPSE / len(scores)
         variance = self._variance(x)
         return Verdict(probabilities, variance / (variance + HALF_NOVEL))
-
-    def watch(self, samples: Samples) -> Verdict:
-        """See `Classifier`."""
-        return self.judge(samples)
-
-    def notice(self, activity: str) -> None:
-        """See `Classifier`. It sees nothing without a label."""
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """See `Classifier`. weights (1 + k, d): of no activity first; P is packed row by row."""
@@ -141,10 +114,6 @@ class Learner:
         self._weights = weights[[0, *(1 + row for row in from_sorted(activities))]]
         self._covariance[triangle] = covariance
         self.activities = dict(activities)
-
-    def add(self, other: Self) -> None:  # noqa: ARG002
-        """See `Classifier`."""
-        raise InexactError(REFUSAL)
 
     def _describe(self, samples: Samples) -> Floats:
         """The vector of a window and a constant one; overwritten by the next call."""

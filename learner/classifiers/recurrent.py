@@ -9,13 +9,14 @@ back exactly.
 """
 
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from learner import classifier as contract
 from learner import gru
-from learner.classifier import InexactError, Verdict, WindowShape
+from learner.classifier import Verdict, WindowShape
 from learner.described import Words, words
 from learner.features import ACCEL_UNIT, GYRO_UNIT, Floats, Samples
 from learner.gru import Singles
@@ -35,14 +36,15 @@ RATE = 0.01
 SEED = 1
 
 UNTURNED = np.eye(3, dtype=np.float32)[None]
-REMEDY = "what descent has learnt cannot be taken apart; teach an empty one what is to remain"
-ALONE = "recurrent knows no starter and no decay: leave them out, or use the discriminant"
 
 
 class Learner:
     """See the module. Takes in one window in STEPS steps of descent, however much came before."""
 
     order_free: ClassVar[bool] = False
+    unlearn, add = contract.no_undo, contract.no_pooling
+    lean_on, fade = contract.no_starter, contract.no_decay
+    settle, watch, notice = contract.nothing_later, contract.as_judged, contract.unnoticed
 
     def __init__(self, shape: WindowShape) -> None:
         from learner import kernels
@@ -92,27 +94,10 @@ class Learner:
             turns = _turns(chance.standard_normal((BATCH, 3)) * TURN)
             self._descend(drawn, turns, (lessons - 1) * STEPS + step + 1)
 
-    def unlearn(self, samples: Samples, activity: str) -> None:  # noqa: ARG002 - the contract's
-        """See `Classifier`. Raises InexactError always."""
-        raise InexactError(f"recurrent cannot take back a window of {activity!r}: {REMEDY}")
-
     def rename(self, old: str, new: str) -> None:
-        """See `Classifier`. Raises InexactError where the two would become one."""
-        if new in self.activities:
-            raise InexactError(f"recurrent cannot make {old!r} and {new!r} one: {REMEDY}")
-        self.activities = {new if a == old else a: n for a, n in self.activities.items()}
+        """See `Classifier`."""
+        contract.relabel(self, old, new)
         self._replay.rename(old, new)
-
-    def lean_on(self, starter: Self) -> None:  # noqa: ARG002 - the contract's
-        """See `Classifier`. Raises InexactError always."""
-        raise InexactError(ALONE)
-
-    def fade(self, factor: float) -> None:  # noqa: ARG002 - the contract's
-        """See `Classifier`. Raises InexactError always."""
-        raise InexactError(ALONE)
-
-    def settle(self) -> None:
-        """See `Classifier`. No lesson leaves anything for later."""
 
     def judge(self, samples: Samples) -> Verdict:
         """See `Classifier`."""
@@ -121,13 +106,6 @@ class Learner:
         row = self._row(samples)
         answer = self._answers([row], UNTURNED)[:, 0].astype(np.float64) ** SHARPNESS
         return Verdict(answer / answer.sum(), self._replay.novelty(row))
-
-    def watch(self, samples: Samples) -> Verdict:
-        """See `Classifier`."""
-        return self.judge(samples)
-
-    def notice(self, activity: str) -> None:
-        """See `Classifier`. It sees nothing without a label."""
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """See `Classifier`."""
@@ -154,10 +132,6 @@ class Learner:
         rows = from_sorted(activities)
         self._outward, self._outward_moments = outward[rows], outward_moments[:, rows]
         self._follow()
-
-    def add(self, other: Self) -> None:  # noqa: ARG002 - the contract's
-        """See `Classifier`. Raises InexactError always."""
-        raise InexactError(f"recurrent cannot take in what another has learnt: {REMEDY}")
 
     def _row(self, samples: Samples) -> Words:
         shown = self._shown.reshape(-1)

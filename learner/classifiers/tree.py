@@ -13,12 +13,13 @@ of what its parent knew, instead of with nothing.
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from learner.classifier import InexactError, Verdict, WindowShape
+from learner import classifier as contract
+from learner.classifier import Verdict, WindowShape
 from learner.compiled import njit
 from learner.described import Describer
 from learner.features import Floats, Samples
@@ -35,9 +36,6 @@ LEAST_SHARE = 0.05  # of the windows must fall on either side
 # Added to a deviation: a feature that was the same in every window may yet differ so much.
 STEADY = 0.01
 INHERITED = 100.0  # windows' worth that a new leaf begins with
-
-REFUSAL = "tree depends on the order of its lessons: teach an empty one what is to remain"
-ALONE = "tree knows no starter and no decay: leave them out, or use the discriminant"
 
 
 @njit
@@ -90,6 +88,9 @@ class Learner:
     """See the module. Not free of order: undo, merging and pooling rebuild."""
 
     order_free: ClassVar[bool] = False
+    unlearn, add, rename = contract.no_undo, contract.no_pooling, contract.relabel
+    lean_on, fade = contract.no_starter, contract.no_decay
+    settle, watch, notice = contract.nothing_later, contract.as_judged, contract.unnoticed
 
     def __init__(self, shape: WindowShape) -> None:
         self._describer = Describer(shape)
@@ -128,27 +129,6 @@ class Learner:
         if self._records[leaf, 0] % GRACE == 0 and len(self._records) <= LEAVES:
             self._split(leaf)
 
-    def unlearn(self, samples: Samples, activity: str) -> None:  # noqa: ARG002
-        """See `Classifier`."""
-        raise InexactError(REFUSAL)
-
-    def rename(self, old: str, new: str) -> None:
-        """See `Classifier`."""
-        if new in self.activities:
-            raise InexactError(REFUSAL)
-        self.activities = {new if a == old else a: n for a, n in self.activities.items()}
-
-    def lean_on(self, starter: Self) -> None:  # noqa: ARG002
-        """See `Classifier`."""
-        raise InexactError(ALONE)
-
-    def fade(self, factor: float) -> None:  # noqa: ARG002
-        """See `Classifier`."""
-        raise InexactError(ALONE)
-
-    def settle(self) -> None:
-        """See `Classifier`. No lesson leaves anything for later."""
-
     def judge(self, samples: Samples) -> Verdict:
         """See `Classifier`. New is what is far from all that was taught, whatever the leaf."""
         if not self.activities:
@@ -159,13 +139,6 @@ class Learner:
         foreseen = self._shares(leaf) if by_shares > by_bayes else self._bayes(leaf, x)
         probabilities = (1.0 - LAPSE) * foreseen + LAPSE / len(foreseen)
         return Verdict(probabilities, self._gaussians(0).judge(x).novelty)
-
-    def watch(self, samples: Samples) -> Verdict:
-        """See `Classifier`."""
-        return self.judge(samples)
-
-    def notice(self, activity: str) -> None:
-        """See `Classifier`. It sees nothing without a label."""
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """See `Classifier`. What there is per leaf begins with a row of everything."""
@@ -190,10 +163,6 @@ class Learner:
         self._counts, self._sums = counts[:, columns], sums[:, columns]
         self.activities = dict(activities)
         self._fits = {}
-
-    def add(self, other: Self) -> None:  # noqa: ARG002
-        """See `Classifier`."""
-        raise InexactError(REFUSAL)
 
     def _leaf(self, x: Floats) -> int:
         at = 0 if len(self._cuts) else ~1

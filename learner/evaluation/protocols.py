@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from learner.evaluation.windows import Indices, Windows
 
 FEW_S = 10.0
+FEW_WINDOWS = 10
 NO_LABEL = "no window shows one labelled activity: expected some that last a window or longer"
 
 
@@ -81,6 +82,19 @@ def ten_seconds(windows: Windows, person: int) -> Split:
     return Split(np.sort(np.concatenate(kept)), tested)
 
 
+def ten_windows(windows: Windows, person: int) -> Split:
+    """As `next_session`, but teach the first ten windows in all, of each label about as many.
+
+    Of each label at least one.
+    """
+    taught, tested = next_session(windows, person)
+    labels = windows.labels[taught]
+    known = np.unique(labels)
+    shares = [max(1, len(part)) for part in np.array_split(np.arange(FEW_WINDOWS), len(known))]
+    kept = [taught[labels == label][:share] for label, share in zip(known, shares, strict=True)]
+    return Split(np.sort(np.concatenate(kept)), tested)
+
+
 def new_person(windows: Windows, person: int) -> Split:
     """Teach nothing of this person, test everything."""
     tested = windows.of(person)
@@ -98,8 +112,10 @@ def prequential(windows: Windows, person: int) -> Split:
 PROTOCOLS = {
     "next_session": Rules(next_session),
     "ten_seconds": Rules(ten_seconds),
+    "ten_windows": Rules(ten_windows),
     "new_person": Rules(new_person, starter=True),
     "new_person_ten_seconds": Rules(ten_seconds, starter=True),
+    "new_person_ten_windows": Rules(ten_windows, starter=True),
     "new_person_next_session": Rules(next_session, starter=True),
     "prequential": Rules(prequential, prequential=True),
 }

@@ -124,6 +124,9 @@ class Rival:
     def learn(self, samples: Samples, activity: str) -> None:
         self._model.learn(self._describe(samples), activity)
 
+    def settle(self) -> None:
+        """Leave nothing for later: whoever does, does it when asked."""
+
     def predict(self, samples: Samples) -> Prediction:
         likely = self._model.judge(self._describe(samples))
         if not likely:

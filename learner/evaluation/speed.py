@@ -1,28 +1,38 @@
 """What a window costs: budge against other people's learners, in one run, on the same windows."""
 
-import io
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
+from learner.classifier import WindowShape
+from learner.described import Describer
 from learner.evaluation import rivals
 from learner.evaluation.protocols import Split
 from learner.evaluation.trial import Pupil
-from learner.evaluation.vectorised import describe
+from learner.evaluation.vectorised import Same, compact
 from learner.evaluation.windows import Windows
 from learner.features import Features, Floats
 from learner.recognizer import Recognizer
+from learner.sums import Sums
 
 BUDGE = "budge"
+COMPACT, SAME = "compact features", "the same features"  # of a rival, both in numpy
 RIVALS = ("river_amf", "river_arf", "river_softmax", "sklearn_sgd")
+ENTRANTS = 1 + 2 * len(RIVALS)
 ASKED = 1000  # predictions timed of each: for a p99 that ten of them exceed
 WARM = 10  # lessons that are not timed: they compile, import and allocate
 ASK_EVERY = 50  # windows of the long run, for a lesson lasts a minute, not a window
+
+
+class Racer(Pupil, Protocol):
+    """Who may leave something of a lesson for later, and does it when told."""
+
+    def settle(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +48,12 @@ class Entrant:
     """What one of them costs, from the raw window on, and what it is worth."""
 
     name: str
+    seen: str  # COMPACT or SAME for rivals, BUDGE for budge
     features: Cost
     learn: Cost
-    first_predict: Cost  # the prediction after a lesson: a lazy solver pays here
-    predict: Cost  # those after it
+    settle: Cost  # what a lesson leaves for later; it may be done beside the line
+    next_predict: Cost  # the prediction after that
+    predict: Cost  # one among others
     accuracy: float
 
 
@@ -51,41 +63,45 @@ class LongRun:
 
     windows: int
     learn: tuple[Cost, Cost]  # the first and the last tenth
-    first_predict: tuple[Cost, Cost]
+    settle: tuple[Cost, Cost]
     predict: tuple[Cost, Cost]
     grown_bytes: int | None  # resident memory since the first tenth; None where nobody can tell
 
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """The least that a lesson must do: read and write once the numbers that it changes."""
+    """The least that a lesson must do: read and write once the sums that it changes."""
 
     changed_bytes: int
     read_and_written: Cost
-    update: float  # median of a lesson without the features, µs
+    summed: Cost
 
 
 def race(windows: Windows, split: Split) -> Iterator[Entrant]:
-    """Measure budge, then every rival whose library is installed."""
-    channels = windows.signal.shape[1]
-    own = Features(windows.rate_hz, channels, windows.length)
-    yield _entrant(BUDGE, _recognizer(windows), own, windows, split)
-    numpys = partial(describe, rate_hz=windows.rate_hz)
-    for name in RIVALS:
-        if name in rivals.names():
-            rival = rivals.Rival(name, windows.names, numpys)
-            yield _entrant(name, rival, numpys, windows, split)
+    """Measure budge, then every rival whose library is installed, on either kind of features."""
+    shape = windows.rate_hz, windows.signal.shape[1], windows.length
+    own = _recognizer(windows), Features(*shape)
+    yield _entrant(*own, windows, split, name=BUDGE, seen=BUDGE)
+    numpys: dict[str, Callable[..., Floats]] = {
+        COMPACT: partial(compact, rate_hz=windows.rate_hz),
+        SAME: Same(*shape),
+    }
+    for seen, describe in numpys.items():
+        for name in RIVALS:
+            if name in rivals.names():
+                rival = rivals.Rival(name, windows.names, describe)
+                yield _entrant(rival, describe, windows, split, name=name, seen=seen)
 
 
 def long_run(windows: Windows, split: Split, lessons: Iterable[int], count: int) -> LongRun:
-    """Teach `count` lessons, the same windows again and again; ask twice after every ASK_EVERY.
+    """Teach `count` lessons, the same windows again and again; settle and ask every ASK_EVERY.
 
     `lessons` counts from 0 to count - 1, so that who calls may show how far it is.
     """
     pupil = _recognizer(windows)
     asked = count // ASK_EVERY
     # filled, so that the pages are there before memory is looked at
-    learn, first, again = np.full(count, np.nan), np.full(asked, np.nan), np.full(asked, np.nan)
+    learn, settle, ask = np.full(count, np.nan), np.full(asked, np.nan), np.full(asked, np.nan)
     resident = None
     for k in lessons:
         index = split.taught[k % len(split.taught)]
@@ -93,35 +109,31 @@ def long_run(windows: Windows, split: Split, lessons: Iterable[int], count: int)
         learn[k] = _timed(pupil.learn, samples, name)
         if (k + 1) % ASK_EVERY == 0:
             samples = windows.samples(split.tested[k % len(split.tested)])
-            first[k // ASK_EVERY] = _timed(pupil.predict, samples)
-            again[k // ASK_EVERY] = _timed(pupil.predict, samples)
+            settle[k // ASK_EVERY] = _timed(pupil.settle)
+            ask[k // ASK_EVERY] = _timed(pupil.predict, samples)
             if k // ASK_EVERY == asked // 10:
                 resident = memory_bytes("VmRSS")
     end = memory_bytes("VmRSS")
     grown = None if resident is None or end is None else end - resident
-    return LongRun(count, _tenths(learn), _tenths(first), _tenths(again), grown)
+    return LongRun(count, _tenths(learn), _tenths(settle), _tenths(ask), grown)
 
 
 def traffic(windows: Windows, split: Split) -> Traffic:
-    """Measure the memory traffic of a lesson beside what lessons in a row take."""
-    pupil = _recognizer(windows)
-    features = Features(windows.rate_hz, windows.signal.shape[1], windows.length)
-    lessons = [
-        (windows.samples(index), windows.names[windows.labels[index]])
-        for index in np.resize(split.taught, ASKED).tolist()
-    ]
-    learn = [_timed(pupil.learn, *lesson) for lesson in lessons]
-    described = [_timed(features, samples) for samples, _ in lessons]
-    before = _arrays(pupil)
-    pupil.learn(*lessons[0])
-    changed = 0
-    for name, array in _arrays(pupil).items():
-        old = before[name]
-        same = old.shape == array.shape
-        changed += int(np.sum(old != array)) * array.itemsize if same else array.nbytes
-    numbers = np.zeros(changed // 8)
+    """Measure the memory traffic of a lesson beside the whole of its summing up."""
+    describer = Describer(WindowShape(windows.rate_hz, windows.signal.shape[1], windows.length))
+    sums = Sums(describer.size, describer.blocks)
+    lessons = []
+    for index in split.taught:
+        samples = windows.samples(index)
+        x = describer.features(samples).copy()
+        lessons.append((windows.names[windows.labels[index]], x, describer.displaced(samples) - x))
+    summed = [_timed(sums.put, *lessons[k % len(lessons)]) for k in range(ASKED)]
+    before = sums.state()
+    sums.put(*lessons[0])
+    changed = sum(int(np.sum(before[name] != array)) for name, array in sums.state().items())
+    numbers = np.zeros(changed)
     moved = [_timed(np.add, numbers, 1.0, numbers) for _ in range(ASKED)]
-    return Traffic(changed, _cost(moved), float(np.median(learn) - np.median(described)))
+    return Traffic(numbers.nbytes, _cost(moved), _cost(summed))
 
 
 def memory_bytes(figure: str, process: int | None = None) -> int | None:
@@ -141,14 +153,21 @@ def _recognizer(windows: Windows) -> Recognizer:
 
 
 def _entrant(
-    name: str, pupil: Pupil, features: Callable[..., Floats], windows: Windows, split: Split
+    pupil: Racer,
+    features: Callable[..., Floats],
+    windows: Windows,
+    split: Split,
+    *,
+    name: str,
+    seen: str,
 ) -> Entrant:
     taught, tested = split
-    learn, first = [], []
+    learn, settle, after = [], [], []
     for k, index in enumerate(taught):
         lesson = windows.samples(index), windows.names[windows.labels[index]]
         learn.append(_timed(pupil.learn, *lesson))
-        first.append(_timed(pupil.predict, windows.samples(tested[k % len(tested)])))
+        settle.append(_timed(pupil.settle))
+        after.append(_timed(pupil.predict, windows.samples(tested[k % len(tested)])))
     asked = [windows.samples(tested[k % len(tested)]) for k in range(ASKED)]
     described = [_timed(features, samples) for samples in asked]
     predict = [_timed(pupil.predict, samples) for samples in asked]
@@ -158,9 +177,11 @@ def _entrant(
     ]
     return Entrant(
         name,
+        seen,
         _cost(described),
         _cost(learn[WARM:]),
-        _cost(first[WARM:]),
+        _cost(settle[WARM:]),
+        _cost(after[WARM:]),
         _cost(predict),
         float(np.mean(right)),
     )
@@ -180,11 +201,3 @@ def _cost(times: Floats | list[float]) -> Cost:
 def _tenths(times: Floats) -> tuple[Cost, Cost]:
     tenth = max(len(times) // 10, 1)
     return _cost(times[:tenth]), _cost(times[-tenth:])
-
-
-def _arrays(pupil: Recognizer) -> dict[str, Any]:
-    file = io.BytesIO()
-    pupil.save(file)
-    file.seek(0)
-    with np.load(file, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
