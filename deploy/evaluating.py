@@ -3,6 +3,7 @@
 import multiprocessing
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,13 +32,15 @@ class People(NamedTuple):
     names: tuple[str, ...]  # person k of the windows is called names[k]
 
 
+DEFAULT = "discriminant"
+WITHOUT = "without "  # and a part of the default: a kind of learner, too
 UNKNOWN, CURVE = "unknown", "curve"
 
 
 class Task(NamedTuple):
     """A part of the evaluation that needs no other."""
 
-    kind: str  # of learner
+    kind: str  # of learner: a classifier, a rival, or WITHOUT something
     what: str  # a protocol, or UNKNOWN or CURVE
     person: int
     counts: tuple[int, ...] = ()  # of a curve
@@ -79,11 +82,12 @@ def tasks(
     protocols: Sequence[str],
     tested: Sequence[int],
     *,
+    unknown: bool,
     curves: bool,
 ) -> list[Task]:
-    """List what there is to do. Of one kind alone, how it tells the unknown is measured, too."""
+    """List what there is to do. `unknown`: also how a next session tells what was never taught."""
     parts: list[tuple[str, tuple[int, ...]]] = [(protocol, ()) for protocol in protocols]
-    if len(kinds) == 1 and "next_session" in protocols:
+    if unknown and "next_session" in protocols:
         parts.append((UNKNOWN, ()))
     if curves:
         parts.append((CURVE, _doublings(people.windows, tested)))
@@ -128,31 +132,43 @@ def evaluate(people: People, tasks: Sequence[Task], processes: int) -> Iterator[
 
 
 class Worker:
-    """Does tasks, one after another, and keeps what several of them need."""
+    """Does tasks, one after another, and keeps what those of one kind need."""
 
     def __init__(self, windows: Windows) -> None:
         self._windows = windows
-        self._trials: dict[str, Trial] = {}
+        self._trial: tuple[str, Trial] | None = None  # not of all kinds: that takes memory
 
     def do(self, task: Task) -> Any:
-        trial = self._trials.setdefault(task.kind, self._trial(task.kind))
-        try:
-            if task.what == UNKNOWN:
-                return trial.unknown(task.person)
-            if task.what == CURVE:
-                return trial.curve(task.person, task.counts)
-            return trial.run(task.what, task.person)
-        except ProtocolError as error:
-            return error
+        with _limited(task.kind):
+            if self._trial is None or self._trial[0] != task.kind:
+                self._trial = task.kind, self._new_trial(task.kind)
+            _, trial = self._trial
+            try:
+                if task.what == UNKNOWN:
+                    return trial.unknown(task.person)
+                if task.what == CURVE:
+                    return trial.curve(task.person, task.counts)
+                return trial.run(task.what, task.person)
+            except ProtocolError as error:
+                return error
 
-    def _trial(self, kind: str) -> Trial:
+    def _new_trial(self, kind: str) -> Trial:
         windows = self._windows
         shape = (windows.rate_hz, windows.signal.shape[1], windows.window_s)
         if kind in rivals.MODELS:
             same = Features(windows.rate_hz, windows.signal.shape[1], windows.length)
             rival = partial(rivals.Rival, kind, windows.names, same)
             return Trial(windows, rival, over_time=False)
-        return Trial(windows, partial(Recognizer, *shape, classifier=kind))
+        classifier = DEFAULT if kind.startswith(WITHOUT) else kind
+        return Trial(windows, partial(Recognizer, *shape, classifier=classifier))
+
+
+def _limited(kind: str) -> AbstractContextManager[None]:
+    if not kind.startswith(WITHOUT):
+        return nullcontext()
+    from learner.evaluation import ablation  # brings numba with it
+
+    return ablation.without(kind.removeprefix(WITHOUT))
 
 
 _worker: list[Worker] = []  # of this process

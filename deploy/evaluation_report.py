@@ -1,7 +1,7 @@
-"""What an evaluation came to: as tables, as JSON, as a plot."""
+"""What an evaluation came to: in figures, as JSON, as a plot."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -10,24 +10,14 @@ import msgspec
 import numpy as np
 
 from deploy.evaluating import CURVE, UNKNOWN, People, Task
-from deploy.tables import print_table
 from firmware_bridge.recording import RecordingError
 from learner.evaluation.figures import (
-    Delay,
     ProtocolFigures,
     UnknownFigures,
-    Ways,
     protocol_figures,
     unknown_figures,
 )
 from learner.evaluation.protocols import PROTOCOLS, ProtocolError
-
-LATE = 5  # delays of so many windows and more share a column
-WAYS = ("predict", "observe", "live")
-NOTE = """\
-predict: every window by itself. observe: over the tested windows, told of a gap wherever one is
-missing. live: over everything between, as a sensor in use sees it, scored on the tested windows.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,19 +98,6 @@ def to_json(
     return msgspec.json.encode(document).decode()
 
 
-def show(people: People, results: Sequence[Result]) -> None:
-    """Print tables: of one classifier all that is known, of several how they compare."""
-    if len({result.classifier for result in results}) == 1:
-        for result in results:
-            _show_people(result)
-            _show_totals(result, people.windows.names)
-        print(NOTE, end="")
-        return
-    for protocol in dict.fromkeys(result.protocol for result in results):
-        compared = [result for result in results if result.protocol == protocol]
-        _show_comparison(protocol, compared)
-
-
 def draw(curves: Sequence[Curve], file: Path) -> None:
     """Draw accuracy against seconds taught of each activity, the mean and the worst person."""
     matplotlib = import_module("matplotlib")
@@ -152,99 +129,3 @@ def _sorted_out(
             else:
                 good[people.names[task.person]] = outcome
     return good, left_out
-
-
-def _show_people(result: Result) -> None:
-    figures = result.figures
-    rows = [
-        [
-            *(name, str(person.taught), str(person.tested)),
-            *(*_percent(person.accuracy), *_percent(person.macro_f1)),
-        ]
-        for name, person in zip(result.people, figures.people, strict=True)
-    ]
-    rows.append(
-        ["mean", "", "", *_percent(figures.accuracy_mean), *_percent(figures.macro_f1_mean)]
-    )
-    rows.append(["minimum", "", "", *_percent(figures.accuracy_minimum), *[""] * len(WAYS)])
-    head = ["person", "taught", "tested", *WAYS, *(f"F1 {way}" for way in WAYS)]
-    title = f"{result.protocol}, {result.classifier}: % right, and macro-F1, of tested windows"
-    print_table(title, head, rows)
-    for name, reason in result.left_out.items():
-        print(f"  left out: {name}: {reason}\n")
-
-
-def _show_totals(result: Result, labels: Sequence[str]) -> None:
-    figures = result.figures
-    print_table(
-        "over all windows, %",
-        ["", *WAYS],
-        [
-            ["expected calibration error", *_percent(figures.calibration_error)],
-            ["called unknown", *_percent(figures.called_unknown)],
-        ],
-    )
-    if figures.live_delay.changes:
-        head = ["", "changes", "median", *(str(k) for k in range(LATE)), f"{LATE} or more"]
-        rows = [
-            ["predict", *_delay(figures.predict_delay)],
-            ["live", *_delay(figures.live_delay)],
-        ]
-        print_table("windows until a change was named, and how often", head, rows)
-    rows = [
-        [name, _one(each.no_change), _one(each.at_changes), str(each.changes)]
-        for name, person in zip(result.people, figures.people, strict=True)
-        if (each := person.prequential) is not None
-    ]
-    if rows:
-        head = ["person", '"no change"', "at changes", "changes"]
-        print_table(
-            "% right of repeating what was taught last, and where that is wrong", head, rows
-        )
-    rows = [
-        [label, *map(str, row)]
-        for label, row in zip(labels, figures.confusion, strict=True)
-        if any(row)
-    ]
-    print_table("what it was, and what predict called it", ["", *labels, "unknown"], rows)
-    if result.unknown is not None:
-        unknown = result.unknown
-        rows = [[label, f"{auroc:.3f}"] for label, auroc in unknown.auroc_of_label.items()]
-        print_table(
-            "one activity never taught: AUROC of novelty",
-            ["left out", "AUROC"],
-            [*rows, ["mean", f"{unknown.auroc:.3f}"]],
-        )
-        print(
-            f"  called unknown: {unknown.strange_called_unknown:.1%} of what was never taught,"
-            f" {unknown.taught_called_unknown:.1%} of what was\n"
-        )
-
-
-def _show_comparison(protocol: str, compared: Sequence[Result]) -> None:
-    rows = [
-        [
-            *(result.classifier, *_percent(result.figures.accuracy_mean)),
-            _one(result.figures.accuracy_minimum.predict),
-            _one(result.figures.macro_f1_mean.predict),
-            _one(result.figures.calibration_error.predict),
-        ]
-        for result in compared
-    ]
-    head = ["classifier", *WAYS, "minimum", "F1", "calibration error"]
-    n = len(compared[0].people)
-    print_table(f"{protocol}: % right, mean over {n} people; the rest is of predict", head, rows)
-
-
-def _percent(ways: Ways) -> list[str]:
-    return [_one(value) for value in astuple(ways)]
-
-
-def _one(share: float) -> str:
-    return f"{100 * share:.1f}"
-
-
-def _delay(delay: Delay) -> list[str]:
-    counts = [*delay.counts, *[0] * LATE]
-    late = sum(delay.counts[LATE:])
-    return [str(delay.changes), f"{delay.median:g}", *map(str, counts[:LATE]), str(late)]

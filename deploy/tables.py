@@ -17,6 +17,16 @@ def print_table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) 
     print()
 
 
+def print_markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table to be pasted into a .md, which is as easy to read here."""
+    columns = [head, *rows]
+    widths = [max(len(row[k]) for row in columns) for k in range(len(head))]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    for name, *cells in [head, rule, *columns[1:]]:
+        line = " | ".join(cell.rjust(w) for cell, w in zip(cells, widths[1:], strict=True))
+        print(f"| {name.ljust(widths[0])} | {line} |")
+
+
 def with_progress(things: Iterable[T], doing: str, total: int | None = None) -> Iterable[T]:
     """On standard error, so that standard output is the figures and nothing else."""
     from rich.console import Console

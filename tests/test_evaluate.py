@@ -13,10 +13,15 @@ from motions import shaken
 from typer.testing import CliRunner
 
 from deploy.cli import app
+from deploy.evaluation_report import Result
+from deploy.evaluation_tables import show_ablation
 from firmware_bridge.recordings.csv_file import CsvWriter
 from firmware_bridge.recordings.files import read
+from learner.evaluation import ablation
+from learner.evaluation.figures import Delay, ProtocolFigures, UnknownFigures, Ways
 
 RATE_HZ = 50.0
+WAYS = ("predict", "observe", "live")
 NAMES = ("resting", "walking", "running")
 SHORT = ("--window-s", "1.0", "--hop-s", "0.5", "--jobs", "1")
 
@@ -222,6 +227,78 @@ def test_several_classifiers_are_a_table(tmp_path: Path) -> None:
     assert float(rows["sklearn_extra_trees"][1]) > 90.0
 
 
+def test_several_protocols_are_put_together(tmp_path: Path) -> None:
+    file = npz(tmp_path / "c.npz")
+    protocols = ("ten_windows", "next_session", "new_person_ten_windows")
+    asked = [f"--protocol={each}" for each in protocols]
+    shown = CliRunner().invoke(app, ["evaluate", str(file), *SHORT, *asked])
+    lines = [line.split() for line in shown.stdout.splitlines() if line]
+    at = lines.index(["protocol", "taught", *WAYS, *(w for way in WAYS for w in ("error", way))])
+    rows = lines[at + 1 : at + 4]
+    found = evaluated(file, *asked)["results"]
+
+    assert [row[0] for row in rows] == list(protocols)
+    assert [row[1] for row in rows] == ["10", "45", "10"]
+    for row, result in zip(rows, found, strict=True):
+        errors = result["figures"]["calibration_error"]
+        assert row[5:] == [f"{100 * errors[way]:.1f}" for way in WAYS]
+
+
+def test_an_ablation_is_a_table_to_be_pasted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = ("forest", "features: band")
+    monkeypatch.setattr(ablation, "PARTS", {part: ablation.PARTS[part] for part in parts})
+    file = npz(tmp_path / "c.npz", (4,))
+    asked = ("--ablate", "--protocol", "next_session", "--protocol", "ten_windows")
+    result = CliRunner().invoke(app, ["evaluate", str(file), *SHORT, *asked])
+    head, rule, *rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in result.stdout.splitlines()
+    ]
+
+    assert head == [
+        *("without", "next_session: predict", "live", "calibration error", "AUROC"),
+        *("ten_windows: predict", "live", "calibration error"),
+    ]
+    assert all(set(cell) <= {"-", ":"} for cell in rule)
+    assert [row[0] for row in rows] == ["nothing", *parts]
+    assert rows[0][1:3] == ["100.0", "100.0"]
+    found = evaluated(file, *asked)["results"]
+    assert [each["classifier"] for each in found[::2]] == [
+        *("discriminant", "without forest", "without features: band")
+    ]
+    assert found[5]["figures"] != found[1]["figures"]  # taught ten windows, it is not sure of all
+
+
+def test_a_row_of_an_ablation_is_predict_live_error_and_auroc(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    nothing = Ways(0.0, 0.0, 0.0)
+    figures = ProtocolFigures(
+        people=(),
+        accuracy_mean=Ways(0.91, 0.92, 0.93),
+        accuracy_minimum=nothing,
+        macro_f1_mean=nothing,
+        calibration_error=Ways(0.041, 0.042, 0.043),
+        called_unknown=nothing,
+        confusion=[],
+        predict_delay=Delay(0, 0.0, ()),
+        live_delay=Delay(0, 0.0, ()),
+    )
+    unknown = UnknownFigures(0.875, {}, 0.0, 0.0)
+    show_ablation(
+        [
+            Result("discriminant", "next_session", (), {}, figures, unknown),
+            Result("without forest", "next_session", (), {}, figures, unknown),
+        ]
+    )
+
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        "| nothing |                  91.0 | 93.0 |               4.1 | 0.875 |",
+        "| forest  |                  91.0 | 93.0 |               4.1 | 0.875 |",
+    ]
+
+
 def test_who_has_too_little_is_left_out_and_named(tmp_path: Path) -> None:
     file = npz(tmp_path / "c.npz")
     with np.load(file) as arrays:
@@ -285,6 +362,7 @@ def test_files_of_different_sensors_are_not_mixed(tmp_path: Path) -> None:
     [
         (("--protocol", "tomorrow"), "--protocol tomorrow: there are next_session, ten_seconds"),
         (("--classifier", "oracle"), "--classifier oracle: there are discriminant"),
+        (("--ablate", "--classifier", "mlp"), "--ablate is about the default: expected no"),
         (("--people", "5,"), "--people 5: there are 4, 7"),
         (("--people", "0"), "--people 0: there are 4, 7"),
         (("--labels", "0"), "--labels 0: no '0', there are: resting, walking, running"),

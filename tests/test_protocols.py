@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from learner.evaluation.protocols import (
     FEW_S,
+    FEW_WINDOWS,
     PROTOCOLS,
     ProtocolError,
     Split,
@@ -17,6 +18,7 @@ from learner.evaluation.protocols import (
     next_session,
     prequential,
     ten_seconds,
+    ten_windows,
 )
 from learner.evaluation.windows import MIXED, Indices, Stretch, Windows, cut
 
@@ -245,6 +247,26 @@ def test_a_window_of_more_than_ten_seconds_is_taught_once() -> None:
     all_ = windows(*[stretch((0, 40))] * 2, window_s=12.0, hop_s=4.0)
 
     assert len(ten_seconds(all_, 0).taught) == 1
+
+
+def test_ten_windows_are_the_first_of_each_label_and_about_as_many() -> None:
+    session = stretch((0, 9), (1, 9), (2, 9), (0, 9))
+    all_ = windows(session, session)
+    whole, few = next_session(all_, 0), ten_windows(all_, 0)
+
+    assert len(few.taught) == FEW_WINDOWS
+    assert few.taught.tolist() == sorted(few.taught.tolist())
+    assert few.tested.tolist() == whole.tested.tolist()
+    for label, count in ((0, 4), (1, 3), (2, 3)):
+        every = whole.taught[all_.labels[whole.taught] == label]
+        assert few.taught[all_.labels[few.taught] == label].tolist() == every[:count].tolist()
+
+
+def test_of_more_than_ten_labels_each_is_taught_once() -> None:
+    session = stretch(*((label, 4.0) for label in range(12)))
+    all_ = cut([session, session], RATE_HZ, 2.0, 1.0, [f"motion {k}" for k in range(12)])
+
+    assert np.bincount(all_.labels[ten_windows(all_, 0).taught]).tolist() == [1] * 12
 
 
 def test_of_a_new_person_everything_is_tested_and_nothing_taught() -> None:

@@ -69,9 +69,7 @@ def learning(
         else load([file], benching.WINDOW_S, benching.HOP_S, labels)
     )
     split = next_session(people.windows, 0)
-    entrants = list(
-        with_progress(speed.race(people.windows, split), "racing", 1 + len(speed.RIVALS))
-    )
+    entrants = list(with_progress(speed.race(people.windows, split), "racing", speed.ENTRANTS))
     benching.print_race(entrants)
     benching.print_traffic(speed.traffic(people.windows, split))
     lessons = with_progress(range(windows), "long run", windows)

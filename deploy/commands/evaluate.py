@@ -20,8 +20,8 @@ def evaluate(
     protocol: Annotated[
         list[str] | None,
         typer.Option(
-            help="next_session (if none is named), ten_seconds, new_person,"
-            " new_person_ten_seconds, new_person_next_session, prequential, or all."
+            help="next_session (if none is named), ten_seconds, ten_windows, new_person,"
+            " new_person_... and one of these three, prequential, or all."
         ),
     ] = None,
     classifier: Annotated[
@@ -30,6 +30,10 @@ def evaluate(
             help="discriminant (if none is named), another, or all: also those of extra 'bench'."
         ),
     ] = None,
+    ablate: Annotated[
+        bool,
+        typer.Option("--ablate", help="Without each part of the default, too: half an hour a set."),
+    ] = False,
     window_s: Annotated[float, typer.Option(callback=positive, help="Length of a window.")] = 2.56,
     hop_s: Annotated[float, typer.Option(callback=positive, help="From window to window.")] = 1.28,
     labels: Annotated[
@@ -53,18 +57,31 @@ def evaluate(
 
     Example: budge evaluate people.npz --protocol ten_seconds --labels 6
     """
-    from deploy import evaluating, evaluation_report
+    from deploy import evaluating, evaluation_report, evaluation_tables
     from learner.classifier import names as classifiers
     from learner.evaluation.protocols import PROTOCOLS
     from learner.evaluation.rivals import names as rivals
 
     protocols = _some_of("--protocol", protocol or ["next_session"], list(PROTOCOLS))
     known = [*classifiers(), *rivals()]
-    kinds = _some_of("--classifier", classifier or ["discriminant"], known)
+    kinds = _some_of("--classifier", classifier or [evaluating.DEFAULT], known)
+    if ablate and classifier:
+        raise typer.BadParameter("--ablate is about the default: expected no --classifier")
+    if ablate:
+        from learner.evaluation.ablation import PARTS
+
+        kinds += [evaluating.WITHOUT + part for part in PARTS]
     _check_plot(plot)
     everybody = evaluating.load(files, window_s, hop_s, labels)
     tested = _tested(everybody.names, people)
-    tasks = evaluating.tasks(everybody, kinds, protocols, tested, curves=plot is not None)
+    tasks = evaluating.tasks(
+        everybody,
+        kinds,
+        protocols,
+        tested,
+        unknown=ablate or len(kinds) == 1,
+        curves=plot is not None,
+    )
     done = evaluating.evaluate(everybody, tasks, jobs or os.cpu_count() or 1)
     came_to = dict(with_progress(done, "evaluating", len(tasks)))
     found = {task: came_to[task] for task in tasks}  # in order, whoever was done first
@@ -72,8 +89,10 @@ def evaluate(
     curves = evaluation_report.curves(everybody, found)
     if as_json:
         print(evaluation_report.to_json(files, everybody, results, curves))
+    elif ablate:
+        evaluation_tables.show_ablation(results)
     else:
-        evaluation_report.show(everybody, results)
+        evaluation_tables.show(everybody, results)
     if plot is not None:
         evaluation_report.draw(curves, plot)
 
