@@ -1,10 +1,13 @@
 """How the line itself is doing: at once when that changes, and every minute."""
 
+import logging
 import time
 from pathlib import Path
 
 from deploy.messages import Health, rfc3339
 from firmware_bridge.source import Source
+
+log = logging.getLogger(__name__)
 
 EVERY_S = 60.0
 LOOK_S = 1.0
@@ -21,11 +24,13 @@ class Monitor:
         self._started_s = time.monotonic()
         self._looked_s = self._said_s = float("-inf")
         self._state = ""
+        self._drifting: tuple[str, ...] = ()
 
-    def look(self, *, rows_lost: int, waiting: int) -> Health | None:
+    def look(self, *, rows_lost: int, waiting: int, drifting: tuple[str, ...]) -> Health | None:
         """Return what there is to say, if anything.
 
-        `rows_lost` to a learner that was too slow; `waiting` in the inbox.
+        `rows_lost` to a learner that was too slow; `waiting` in the inbox; `drifting`: activities
+        that do not look like themselves any more.
         """
         now_s = time.monotonic()
         if now_s - self._looked_s < LOOK_S:
@@ -34,8 +39,12 @@ class Monitor:
         source = self._source.health()
         starting = source.state == "starting" and now_s - self._started_s > START_S
         state = "not started" if starting else source.state
-        if state == self._state and now_s - self._said_s < EVERY_S:
+        same = state == self._state and drifting == self._drifting
+        if same and now_s - self._said_s < EVERY_S:
             return None
+        for activity in sorted({*drifting} - {*self._drifting}):
+            log.warning("%s", _advice(activity))
+        self._drifting = drifting
         self._state, self._said_s = state, now_s
         return Health(
             problem=state in {"gap", "not started"},
@@ -50,7 +59,16 @@ class Monitor:
             uptime_s=round(now_s - self._started_s, 1),
             memory_mb=_memory_mb(),
             temperature_c=_temperature_c(),
+            drifting=drifting,
+            advice=_advice(", ".join(drifting)) if drifting else None,
         )
+
+
+def _advice(activities: str) -> str:
+    return (
+        f"{activities}: looks less like what was taught than it did. Is the sensor worn another"
+        " way? Put it back, or teach this again. Was it something new? Teach that"
+    )
 
 
 def _memory_mb() -> float | None:

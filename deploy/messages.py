@@ -118,6 +118,8 @@ class Health(Message, frozen=True, kw_only=True):
     uptime_s: float
     memory_mb: float | None
     temperature_c: float | None
+    drifting: tuple[str, ...] = ()  # activities that look less like what was taught than they did
+    advice: str | None = None  # what to do about those, for people
 
 
 class Response(Message, frozen=True, kw_only=True):

@@ -84,6 +84,7 @@ class Pipeline:
         self._known: set[str] = set()  # activities that were named in the last info
         self._answered: OrderedDict[str, Response] = OrderedDict()  # by transaction
         self._dropped = 0
+        self._settled = True  # no lesson has left anything to do, see _catch_up
 
     def run(self, stop: threading.Event, *, stay: bool = False) -> None:
         """Run until `stop` is set or the source ends; `stay`: then still obey commands.
@@ -105,7 +106,7 @@ class Pipeline:
         monitor = Monitor(self._source)
         try:
             while not stop.is_set():
-                match self._inbox.get(0.0 if self._teacher.behind else WAIT_S):
+                match self._inbox.get(WAIT_S if self._settled else 0.0):
                     case Chunk() as chunk:
                         self._take(chunk)
                     case Command() as command:
@@ -118,7 +119,11 @@ class Pipeline:
                         raise error
                     case None:
                         self._catch_up()
-                health = monitor.look(rows_lost=reader.lost_rows, waiting=self._inbox.waiting)
+                health = monitor.look(
+                    rows_lost=reader.lost_rows,
+                    waiting=self._inbox.waiting,
+                    drifting=self._recognizer.drifting,
+                )
                 if health is not None:
                     self._send(health)
                 self._mind_silence()
@@ -150,18 +155,9 @@ class Pipeline:
         self._keep()
 
     def _see(self, rows: Rows) -> None:
-        if self._labelling.teaching is not None:
-            self._journal.flush(durable=True)
-        was_behind = self._teacher.behind
-        ended = self._labelling.tick()
-        caught_up = was_behind and not self._teacher.behind
-        if ended is not None or caught_up or set(self._recognizer.activities) != self._known:
-            self._send_info()  # an activity is named here before it is used
         prediction = self._recognizer.observe(rows.samples)
         start_us, end_us = (self._timeline.journal_us(t) for t in (rows.start_s, rows.end_s))
         offset_us = self._timeline.wall_offset_us()
-        if ended is not None or self._labelling.teaching is not None:
-            self._send_label()
         self._send(
             Window(
                 activity=prediction.activity or UNSURE,
@@ -176,13 +172,33 @@ class Pipeline:
         for message in self._happening.follow(prediction, start_us, end_us, offset_us):
             self._send(message)
         self._seen_us = end_us
+        self._learn()
+
+    def _learn(self) -> None:
+        """Learn from the rows that were seen: what is said of them has not waited for it."""
+        if self._labelling.teaching is not None:
+            self._journal.flush(durable=True)
+        was_behind = self._teacher.behind
+        ended = self._labelling.tick()
+        self._settled = False
+        caught_up = was_behind and not self._teacher.behind
+        if ended is not None or caught_up or set(self._recognizer.activities) != self._known:
+            self._send_info()  # an activity is named here before it is used
+        if ended is not None or self._labelling.teaching is not None:
+            self._send_label()
 
     def _catch_up(self) -> None:
-        """Go on with a long lesson while nothing else is to be done."""
+        """While nothing else is to be done: go on with a long lesson, then draw the conclusions.
+
+        Else the next prediction would wait for those.
+        """
         if self._teacher.behind:
             self._teacher.follow()
             if not self._teacher.behind:
                 self._send_info()
+        else:
+            self._recognizer.settle()
+            self._settled = True
 
     def _mind_silence(self) -> None:
         """What a sensor does not see any more is not going on for all we know."""
@@ -232,6 +248,7 @@ class Pipeline:
         if self._source.live:
             now_us = self._timeline.journal_us(command.at_s)
         response = self._answer(command, now_us)
+        self._settled = False
         self._refused = response.error
         if response.data:  # something was done
             self._send_info()

@@ -2,26 +2,23 @@
 
 import fcntl
 import importlib
-import json
 import logging
 import pkgutil
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 
+from deploy.models import keep_snapshot, open_recognizer, untaught
 from deploy.output import Output
 from deploy.pipeline import Pipeline
 from deploy.score import Truth
 from deploy.settings import Settings, SettingsError
 from firmware_bridge.source import Source
 from learner.journal import Journal
-from learner.lessons import Teacher
-from learner.recognizer import ModelFileError, Recognizer
 
 log = logging.getLogger(__name__)
 
@@ -51,83 +48,15 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def open_recognizer(
-    settings: Settings, journal: Journal, n_channels: int
-) -> tuple[Recognizer, Teacher]:
-    """Take the snapshot if it is of this journal, else teach a new model all the journal holds."""
-    recognizer = Recognizer(
-        rate_hz=settings.window.rate_hz,
-        n_channels=n_channels,
-        window_s=settings.window.length_s,
-        classifier=settings.classifier,
-    )
-    hop = round(settings.window.hop_s * settings.window.rate_hz)
-    guard_us = round(settings.labelling.guard_s * 1e6)
-    kept = journal.recall("snapshot")
-    if kept is not None and journal.recall("snapshot of") == _identity(
-        settings, journal, n_channels
-    ):
-        try:
-            recognizer = Recognizer.load(BytesIO(kept))
-        except ModelFileError as error:
-            log.warning("the model's snapshot is not usable (%s): learning anew", error)
-        else:
-            return recognizer, Teacher(journal, recognizer, hop=hop, guard_us=guard_us)
-    teacher = Teacher(journal, recognizer, hop=hop, guard_us=guard_us)
-    if journal.annotations:
-        windows = teacher.rebuild()
-        log.info("learnt %d windows anew from the journal", windows)
-    unusable_s = journal.unusable_s(rate_hz=settings.window.rate_hz, channels=n_channels)
-    if unusable_s:
-        log.warning(
-            "%.0f s of what was taught rest: they were recorded with another rate or number of"
-            " channels than %g Hz and %d, and count again when those come back",
-            unusable_s,
-            settings.window.rate_hz,
-            n_channels,
-        )
-    return recognizer, teacher
-
-
-def keep_snapshot(settings: Settings, journal: Journal, recognizer: Recognizer) -> None:
-    """Keep the model, so that the next start need not learn it anew."""
-    file = BytesIO()
-    recognizer.save(file)
-    # One after the other and the name last: a cut in between leaves a name that does not fit.
-    journal.remember("snapshot of", b"")
-    journal.remember("snapshot", file.getvalue())
-    journal.remember("snapshot of", _identity(settings, journal, recognizer.n_channels))
-
-
-def _identity(settings: Settings, journal: Journal, n_channels: int) -> bytes:
-    """Name what a model follows from: annotations and rows, and how they are cut into windows."""
-    return json.dumps(
-        [
-            journal.revision,
-            journal.end_us,
-            n_channels,
-            settings.window.rate_hz,
-            settings.window.length_s,
-            settings.window.hop_s,
-            settings.labelling.guard_s,
-            settings.classifier,
-        ]
-    ).encode()
-
-
 def warm_up(settings: Settings, channels: int = 6) -> None:
     """Compile the kernels before the first row: compiling takes longer than any FIFO lasts."""
-    recognizer = Recognizer(
-        rate_hz=settings.window.rate_hz,
-        n_channels=channels,
-        window_s=settings.window.length_s,
-        classifier=settings.classifier,
-    )
+    recognizer = untaught(settings, channels)
     noise = np.random.default_rng(0).normal(size=(2, recognizer.window_rows, channels))
     for samples, activity in zip(noise.astype(np.float32), ("a", "b"), strict=True):
         recognizer.learn(samples, activity)
     recognizer.observe(samples)
-    recognizer.unlearn(samples, "b")
+    if recognizer.order_free:
+        recognizer.unlearn(samples, "b")
 
 
 def serve(

@@ -85,6 +85,14 @@ class Window(_Table, frozen=True, kw_only=True):
             )
 
 
+class Learning(_Table, frozen=True, kw_only=True):
+    """Changing it teaches the model anew from the journal."""
+
+    starter: str | None = None  # a file of `budge pool`: begin with what others have taught
+    # After so many more taught windows, one counts half; None: always in full.
+    decay_windows: Annotated[float, msgspec.Meta(ge=1)] | None = None
+
+
 class Labelling(_Table, frozen=True, kw_only=True):
     guard_s: Annotated[float, msgspec.Meta(ge=0, le=30)] = 1.0  # not taught at both ends
     limit_min: Positive = 60.0  # a stop forgotten for so long is made up for
@@ -127,6 +135,7 @@ class Settings(_Table, frozen=True, kw_only=True):
     heartbeat_s: Positive = 30.0  # how often the activity is said again
     i2c: I2c = I2c()
     window: Window = Window()
+    learning: Learning = Learning()
     labelling: Labelling = Labelling()
     journal: Journal = Journal()
     mqtt: Mqtt = Mqtt()

@@ -9,11 +9,11 @@ import numpy as np
 from msgspec.structs import replace
 
 from deploy.messages import Info, Message, Response
+from deploy.models import new_recognizer
 from deploy.output import Command
 from deploy.service import serve
 from deploy.settings import Settings
 from firmware_bridge.source import Chunk, Health
-from learner import Recognizer
 from learner.journal import Journal
 from learner.lessons import Teacher
 
@@ -109,7 +109,7 @@ def rebuilt(folder: Path, settings: Settings | None = None, channels: int = 3) -
     """Digest of the model that follows from the journal alone."""
     settings = settings or Settings()
     window = settings.window
-    model = Recognizer(window.rate_hz, channels, window.length_s)
+    model = new_recognizer(settings, channels)
     with Journal(folder / "journal.sqlite") as journal:
         Teacher(
             journal,

@@ -12,7 +12,7 @@ from phone import Phone
 from firmware_bridge.recordings.files import read
 
 COMMANDS = (
-    *("demo", "run", "probe", "replay", "label", "record", "evaluate", "import"),
+    *("demo", "run", "probe", "replay", "label", "record", "evaluate", "import", "pool"),
     *("activities list", "activities rename", "activities merge", "activities forget"),
     *("bench sensing", "bench learning"),
 )

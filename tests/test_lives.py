@@ -5,8 +5,10 @@ import logging
 import sqlite3
 import time
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 from msgspec.structs import replace
 from scripted import Listener, Script, Step, live, model_of, pause, press, rebuilt
@@ -19,9 +21,11 @@ from deploy.messages import (
     RenameResponse,
     Response,
     Transition,
+    Window,
 )
-from deploy.service import serve
-from deploy.settings import Settings
+from deploy.service import serve, warm_up
+from deploy.settings import Learning, Settings, SettingsError
+from learner import Recognizer
 from learner.journal import Journal
 from learner.journal_file import JournalError
 
@@ -54,6 +58,136 @@ def test_a_snapshot_is_used_only_for_the_rows_and_the_sensor_it_is_of(tmp_path: 
     assert other.of(Info)[-1].activities == {}
     assert back.of(Info)[-1].activities == {"walking": 44}
     assert model_of(back) == rebuilt(tmp_path, channels=6)
+
+
+def test_with_decay_the_model_that_learnt_live_is_the_one_rebuilt(tmp_path: Path) -> None:
+    """As far as that is promised: where all was taught while it happened, or anew since."""
+    settings = Settings(learning=Learning(decay_windows=50))
+    live(
+        tmp_path,
+        *(press("walking"), MINUTE, press("stairs"), MINUTE, press("stop")),
+        settings=settings,
+    )
+    second = live(tmp_path, press("walking"), MINUTE, press("stop"), settings=settings)
+    assert second.of(Info)[-1].activities == {"walking": 88, "stairs": 43}
+    assert model_of(second) == rebuilt(tmp_path, settings)
+
+    third = live(
+        tmp_path,
+        *(MINUTE, ("label/set", b'{"activity":"stairs","last_s":30}'), UNDO, UNDO),
+        settings=settings,
+    )
+    assert third.of(Info)[-1].activities == {"walking": 44, "stairs": 43}
+    assert model_of(third) == rebuilt(tmp_path, settings)
+    assert model_of(third) != rebuilt(tmp_path)
+
+
+def starter(file: Path, activity: str, channels: int = 3) -> Settings:
+    """Settings that name a model that was taught one activity."""
+    model, rng = Recognizer(50.0, channels, 2.56), np.random.default_rng(1)
+    for _ in range(10):
+        model.learn(rng.normal(0, 2, (128, channels)).astype(np.float32), activity)
+    model.save(file)
+    return Settings(learning=Learning(starter=str(file)))
+
+
+def test_one_that_starts_from_others_knows_what_they_know_and_learns_on(tmp_path: Path) -> None:
+    settings = starter(tmp_path / "others.model", "walking")
+    life = live(tmp_path, MINUTE, press("resting"), MINUTE, press("stop"), settings=settings)
+
+    assert life.of(Info)[0].activities == {"walking": 0}
+    assert life.of(Activity)[1].activity == "walking"
+    assert life.of(Info)[-1].activities == {"walking": 0, "resting": 43}
+    assert model_of(life) == rebuilt(tmp_path, settings)
+    assert live(tmp_path, settings=settings).of(Info)[0].model == model_of(life)
+
+
+def test_a_snapshot_is_used_only_with_the_starter_and_the_decay_it_is_of(tmp_path: Path) -> None:
+    settings = starter(tmp_path / "others.model", "walking")
+    live(tmp_path, press("resting"), MINUTE, press("stop"), settings=settings)
+    for other in (
+        starter(tmp_path / "others.model", "cycling"),  # another model in the same file
+        replace(settings, learning=replace(settings.learning, decay_windows=9)),
+        Settings(),
+    ):
+        life = live(tmp_path, settings=other)
+
+        assert model_of(life) == rebuilt(tmp_path, other)
+        assert life.of(Info)[-1].activities["resting"] == 44
+
+
+def test_a_starter_of_another_kind_of_sensor_is_refused_at_the_start(tmp_path: Path) -> None:
+    settings = starter(tmp_path / "others.model", "walking", channels=6)
+
+    with pytest.raises(SettingsError) as refused:
+        live(tmp_path, settings=settings)
+    assert str(refused.value) == (
+        f"`starter` in [learning], {tmp_path / 'others.model'}, is a model of 6 channels, 50 Hz,"
+        " windows of 2.56 s, discriminant, expected 3 channels, 50 Hz, windows of 2.56 s,"
+        " discriminant: pool devices with these settings, or change [window]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [(None, "starter.model: No such file"), (b"?", "starter.model is not a whole model")],
+)
+def test_a_starter_that_is_no_model_is_refused_at_the_start(
+    tmp_path: Path, content: bytes | None, sentence: str
+) -> None:
+    file = tmp_path / "starter.model"
+    if content is not None:
+        file.write_bytes(content)
+
+    with pytest.raises(SettingsError, match=rf"`starter` in \[learning\]: .*{sentence}"):
+        live(tmp_path, settings=Settings(learning=Learning(starter=str(file))))
+
+
+def test_a_classifier_that_cannot_fade_says_so_at_the_start(tmp_path: Path) -> None:
+    settings = Settings(classifier="tree", learning=Learning(decay_windows=100))
+
+    with pytest.raises(SettingsError, match=r"\[learning\] cannot be used: tree knows no .*decay"):
+        live(tmp_path, settings=settings)
+
+
+def test_one_that_cannot_unlearn_can_be_warmed_up() -> None:
+    warm_up(Settings(classifier="tree"), channels=3)
+
+
+def test_what_a_window_shows_is_said_before_it_is_learnt(tmp_path: Path) -> None:
+    life = live(tmp_path, press("walking"), *[64] * 10)
+    learnt = next(n for n, m in enumerate(life.heard) if isinstance(m, Label) and m.windows == 1)
+    before = [m for m in life.heard[:learnt] if isinstance(m, Window)]
+
+    # Window 1, rows 64 … 192, is taught once row 242 is in, a guard zone later: with window 2.
+    assert [round(m.end_s * 50) for m in before] == [128, 192, 256]
+
+
+def test_when_nothing_is_to_be_done_what_a_lesson_left_is_worked_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled: list[int] = []
+    original = Recognizer.settle
+
+    def settle(recognizer: Recognizer) -> None:
+        settled.append(sum(recognizer.activities.values()))
+        original(recognizer)
+
+    monkeypatch.setattr(Recognizer, "settle", settle)
+    monkeypatch.setattr("deploy.pipeline.WAIT_S", 60.0)  # a sensor's rows never let it pass
+    listener = Listener()
+
+    def wait(windows: int) -> None:
+        for _ in range(5000):  # at most some seconds
+            if settled and settled[-1] == windows:
+                break
+            pause()
+
+    steps: list[Step] = [press("walking"), partial(wait, 0), 640, partial(wait, 7)]
+    serve(Settings(state_dir=str(tmp_path)), Script(steps, listener, 3, 0), [listener])
+
+    assert listener.of(Label)[-1].windows == 7  # (640 - 178) / 64
+    assert settled[-1] == 7
 
 
 def test_what_rests_after_a_change_of_rate_is_said(

@@ -96,6 +96,8 @@ CONTRACT = {
             "uptime_s": float,
             "memory_mb": float | None,
             "temperature_c": float | None,
+            "drifting": tuple[str, ...],
+            "advice": str | None,
         },
     ),
     "Response": ("response/label", False, RESPONSE),

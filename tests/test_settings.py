@@ -50,6 +50,14 @@ def test_keys_are_read(tmp_path: Path) -> None:
             "`length_s` .* 5 rows, expected at least 8: 8 rows last 0.8 s",
         ),
         ('classifier = "oracle"', "`classifier` is 'oracle', expected one of discriminant"),
+        (
+            "[learning]\ndecay_windows = 0.5",
+            "Expected `float` >= 1.0 - at `learning.decay_windows`",
+        ),
+        (
+            '[learning]\nstater = "x"',
+            r"unknown key `stater` in \[learning\]: did you mean `starter`?",
+        ),
         ("heartbeat_s = inf", "`heartbeat_s` is inf, expected a finite number"),
         ("[window]\nrate_hz = nan", "Expected `float` >= 5.0 - at `window.rate_hz`"),
         (
