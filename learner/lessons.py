@@ -146,12 +146,12 @@ class Teacher:
         ]
         self._journal.rename(old, new)
         self._annotations = self._journal.annotations
-        known = self._recognizer.activities
-        if old in known and new in known and not self._recognizer.order_free:
-            self.rebuild()
-            return
-        if old in known:
-            self._recognizer.rename(old, new)
+        if old in self._recognizer.activities:
+            try:
+                self._recognizer.rename(old, new)
+            except InexactError:  # a merge that this kind cannot, or a name that a starter knows
+                self.rebuild()
+                return
         # Where the two met there was a border, and there is none any more.
         borders = [
             (one.end_us, two.start_us)

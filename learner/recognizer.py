@@ -61,7 +61,8 @@ class Recognizer:
         """`starter`: what others have taught, as a start that gives way to the owner's lessons.
 
         `decay`: half-life in taught windows, for a sensor that moves or a person who changes; None
-        forgets nothing. The starter is copied, and of the same kind: rate, channels, window.
+        forgets nothing. The starter is copied, by `clear` anew, and of the same
+        kind: rate, channels, window.
         """
         if not (math.isfinite(rate_hz) and rate_hz > 0.0):
             raise ValueError(f"rate_hz is {rate_hz}, expected a positive number")
@@ -127,7 +128,7 @@ class Recognizer:
         """Call an activity by another name. Where there is one of that name, the two become one.
 
         Raises ValueError for an activity that was not taught; InexactError where the kind of
-        classifier cannot merge.
+        classifier cannot merge, or where a starter knows one of the two.
         """
         if old not in self._classifier.activities:
             taught = ", ".join(self._classifier.activities) or "nothing"

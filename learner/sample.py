@@ -95,10 +95,14 @@ class Sample:
         return True
 
     def fade(self, factor: float) -> None:
-        """Let every window count `factor` times as much; what counts too little is dropped."""
+        """Let every window count `factor` times as much; what counts too little is dropped.
+
+        But for one, so that what is known has been seen.
+        """
         for activity, entries in self._entries.items():
             faded = [entry._replace(times=entry.times * factor) for entry in entries]
-            self._entries[activity] = [entry for entry in faded if entry.times > FADED]
+            counting = [entry for entry in faded if entry.times > FADED]
+            self._entries[activity] = counting or faded[:1]
 
     def drop(self, activity: str) -> None:
         """Forget an activity."""

@@ -61,15 +61,6 @@ class Leaning:
         """Return what was learnt with the weight it deserves."""
         return Starter(self.sums, {name: self.windows(name) for name in self._seen})
 
-    def rename(self, old: str, new: str) -> None:
-        """Call an activity by another name; its record goes with it."""
-        if old in self._seen:
-            self.sums.rename(old, new)
-            self.sample.rename(old, new)
-            self._seen[new] = self._seen.get(new, 0) + self._seen.pop(old)
-            self._right[new] = self._right.get(new, 0) + self._right.pop(old)
-            self._plane = None
-
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Return the record as an array, activities sorted by name."""
         record = [[self._seen[name], self._right[name]] for name in self.activities]

@@ -8,7 +8,8 @@ over everything Σ x xᵀ and Σ e eᵀ; and for novelty, per activity and block
 Sums have no order. And they are *exact*: every entry of x and e is clipped to ±LIMIT and rounded
 to a multiple of 2⁻¹², so a product is a multiple of 2⁻²⁴ and at most 2⁶. A float64 has 53 bits and
 holds every multiple of 2⁻²⁴ up to 2²⁹ without rounding; that many are 2²⁹ / 2⁶ = 2²³ windows, 8
-million, at one each 1.28 s four months of nothing but teaching. Beyond that, and once `fade` has
+million, at one each 1.28 s four months of nothing but teaching (|x|² over a block is a sum already:
+some 50,000 windows that saturate everywhere). Beyond that, and once `fade` has
 been used, sums round as floats do. A feature beyond the limit is as large as can be said.
 """
 
@@ -61,10 +62,6 @@ class Sums:
         self._shift(activity, x, e, -1.0)
         if self.masses[activity] == 0.0:
             del self.masses[activity], self.sums[activity], self.squares[activity]
-
-    def is_last(self, activity: str, x: Floats) -> bool:
-        """Tell whether without x nothing remains of an activity."""
-        return self.masses[activity] == 1.0 and np.array_equal(self.sums[activity], x)
 
     def _open(self, activity: str) -> None:
         self.masses[activity] = 0.0

@@ -95,11 +95,10 @@ class Learner:
 
     def rename(self, old: str, new: str) -> None:
         """See `Classifier`. Sums add, so a merge is exact."""
-        if self.activities[old]:
-            self._sums.rename(old, new)
-            self._sample.rename(old, new)
-        if self._leaning is not None:
-            self._leaning.rename(old, new)
+        if self._leaning is not None and {old, new} & {*self._leaning.activities}:
+            raise InexactError("what a starter knows keeps its name: teach an empty one the rest")
+        self._sums.rename(old, new)
+        self._sample.rename(old, new)
         count = self.activities[old] + self.activities.get(new, 0)
         if new in self.activities:
             del self.activities[old]
@@ -164,7 +163,7 @@ class Learner:
                 **self._leaning.sample.state(names, 2 * self._describer.size),
                 **self._leaning.state(),
             }
-            arrays |= {f"starter_{name}": array for name, array in starter.items()}
+            arrays |= {f"{name}_of_starter": array for name, array in starter.items()}
         return arrays
 
     def restore(
@@ -176,9 +175,13 @@ class Learner:
         sums.restore(taught, state)
         sample.restore(taught, 2 * self._describer.size, state)
         leaning = None
-        if "starter_names" in state:
-            of_starter = {name.removeprefix("starter_"): array for name, array in state.items()}
-            names = [str(name) for name in json.loads(state["starter_names"].tobytes())]
+        if "names_of_starter" in state:
+            of_starter = {
+                name.removesuffix("_of_starter"): array
+                for name, array in state.items()
+                if name.endswith("_of_starter")
+            }
+            names = [str(name) for name in json.loads(state["names_of_starter"].tobytes())]
             leant = self._nothing()
             leant[0].restore(names, of_starter)
             leant[1].restore(names, 2 * self._describer.size, of_starter)
