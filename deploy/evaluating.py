@@ -66,7 +66,8 @@ def load(files: Sequence[Path], window_s: float, hop_s: float, labels: str | Non
         for run in recording.runs:
             who = WEARER if run.subject is None else str(run.subject)
             if run.subject is not None and len(files) > 1:
-                who = f"{file.name} {who}"
+                alone = [other.name for other in files].count(file.name) == 1
+                who = f"{file.name if alone else file} {who}"
             person = people.setdefault(who, len(people))
             stretches.append(Stretch(person, run.samples, _renumbered(run.codes, number)))
     try:

@@ -171,10 +171,11 @@ class Labelling:
             raise _unknown(gesture.old, known.values())
         # Of itself it may be another spelling; of another activity it is what that one is called.
         same = old.casefold() == gesture.new.casefold()
-        new = gesture.new if same else known.get(gesture.new.casefold(), gesture.new)
+        names = self._names()
+        new = gesture.new if same else names.get(gesture.new.casefold(), gesture.new)
         if old == new:
             raise RefusedError(f"{old!r} is called so already")
-        merged = new in known.values()
+        merged = new in names.values()
         self._teacher.finish()
         counts, teaching = self._recognizer.activities, self.teaching
         self._teacher.rename(old, new)
@@ -213,9 +214,13 @@ class Labelling:
     def _spellings(self) -> dict[str, str]:
         return {said.activity.casefold(): said.activity for said in self._journal.annotations}
 
+    def _names(self) -> dict[str, str]:
+        """Return every spelling in use, of the journal and of what a starter brought."""
+        return {a.casefold(): a for a in self._recognizer.activities} | self._spellings()
+
     def _known_spelling(self, activity: str) -> str:
         """`Walking` is the `walking` that is already known; a new one needs room."""
-        known = self._spellings()
+        known = self._names()
         if activity.casefold() not in known and len(known) >= MAX_ACTIVITIES:
             raise RefusedError(f"{MAX_ACTIVITIES} activities are known, which is as many as fit")
         return known.get(activity.casefold(), activity)

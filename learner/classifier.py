@@ -72,9 +72,10 @@ class Classifier(Protocol):
         """Call an activity by another name; one that has the name already takes it in."""
 
     def fade(self, factor: float) -> None:
-        """Let all that was learnt so far count `factor` (below 1) times as much as it did.
+        """Let all that was learnt so far count `factor` times as much as it did.
 
-        Then `unlearn` raises InexactError. So does this where the kind of classifier cannot.
+        Then `unlearn`, and a `rename` that merges, raise InexactError. So does this where the kind
+        of classifier cannot.
         """
 
     def settle(self) -> None:

@@ -1,6 +1,6 @@
 """What the discriminant and the forest make of a window together.
 
-p ∝ exp(scores / T) · (share of the forest + doubt)        T: degrees of freedom that are real
+p ∝ exp(scores / T) · (share of the forest + doubt) ^ company    T: how much surer scores are
 """
 
 import numpy as np
@@ -30,7 +30,9 @@ FEW_FOR_SCORES, FEW_FOR_DISTANCES = 8.0, 8.0
 HALF_NOVEL = 2.65  # how far, relative to its expectation, is a novelty of 0.5
 BLOCK_WEIGHT = 0.25  # of the block that differs most, in how far a window is
 
-FOREST_WINDOWS = 1200  # taught windows in the forest, all activities together
+# Taught windows in the forest, all activities together; where numba is missing (32-bit systems) a
+# forest of so many would take minutes to grow.
+FOREST_WINDOWS, UNCOMPILED_WINDOWS = 1200, 120
 
 
 class Committee:
@@ -50,7 +52,7 @@ class Committee:
 
         Inside they have an order of their own: see `Sums.identity`.
         """
-        from learner import kernels
+        from learner import compiled, kernels
         from learner.forest import grow_forest
 
         self._kernels = kernels
@@ -67,7 +69,8 @@ class Committee:
         windows = self._plane.windows / len(inside)
         self._temperature = 1.0 + (FEW_FOR_SCORES / windows) ** 2
         self._expected_far = 1.0 + (FEW_FOR_DISTANCES / windows) ** 2.5
-        most = max(4, min(CAP, FOREST_WINDOWS // len(inside)))
+        enough = FOREST_WINDOWS if compiled.COMPILES else UNCOMPILED_WINDOWS
+        most = max(4, min(CAP, enough // len(inside)))
         vectors: list[Words] = []
         classes: list[int] = []
         for k, name in enumerate(inside):
@@ -85,7 +88,7 @@ class Committee:
         weights /= np.bincount(kinds, weights)[kinds]
         self._forest = grow_forest(both, kinds, weights, len(inside))
         # who has seen a part of the windows only has that part of a say
-        self._company = COMPANY * len(vectors) / seen / self._temperature
+        self._company = COMPANY * min(1.0, len(vectors) / seen) / self._temperature
         self._shares, self._probabilities = np.empty((2, len(inside)))
         self.odds = self._plane.odds
 

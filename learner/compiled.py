@@ -1,7 +1,7 @@
 """`njit` where numba is, and the same code undecorated where it is not (32-bit Pi OS has none).
 
-Importing this module imports numba. So only `learner.kernels` imports it, and whoever needs a
-kernel imports `learner.kernels` at the moment of need: `budge --help` does not wait for a compiler.
+Importing this module imports numba. So modules with kernels are imported at the moment of need,
+inside the function that needs them: `budge --help` does not wait for a compiler.
 """
 
 import warnings
@@ -21,6 +21,8 @@ except ImportError:
         RuntimeWarning,
         stacklevel=2,
     )
+
+COMPILES = numba is not None
 
 # What the compiler may do to floats. It may reorder a sum, which is what lets it use vector units.
 # It may not assume away NaN and infinity (`nnan`, `ninf`): a dropped sample is a NaN.

@@ -238,7 +238,7 @@ class Teacher:
             if change.was is not None:
                 try:
                     self._recognizer.unlearn(change.samples, change.was)
-                except InexactError:  # this kind cannot, or not any more
+                except ValueError:  # it cannot, or not any more, or was taught something else
                     changed += sum(1 for _ in chain.from_iterable(self._due))
                     self.rebuild()
                     break

@@ -8,6 +8,7 @@ Windows taught are few and features many, so the scatter is shrunk towards no co
 approximating shrinkage). The displacements are not: what they say is known, not estimated.
 """
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -50,7 +51,7 @@ class Starter(NamedTuple):
     @property
     def share(self) -> float:
         """What a window of the starter counts for, on average."""
-        return sum(self.windows[name] for name in sorted(self.windows)) / self.sums.mass
+        return math.fsum(self.windows.values()) / self.sums.mass
 
 
 class Plane:

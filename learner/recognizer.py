@@ -18,7 +18,7 @@ from learner.drift import Drift
 from learner.features import Floats, Samples
 from learner.forward_filter import ForwardFilter
 
-FORMAT, VERSION = "budge model", 2
+FORMAT, VERSION = "budge model", 3
 
 # Above this novelty a window is like nothing that was taught.
 UNKNOWN_ABOVE = 0.85
@@ -211,7 +211,8 @@ class Recognizer:
     ) -> Self:
         """Read what `save` wrote: the same model, bit for bit, with its filter afresh.
 
-        `starter` and `decay` are not in the file: who was made with them is given them again.
+        What a starter knew is in the file; `starter` is what `clear` begins with again. `decay` is
+        not in it: who was made with it is given it again.
         Raises ModelFileError (a ValueError) on anything else, OSError where nothing can be read.
         """
         try:
@@ -227,14 +228,12 @@ class Recognizer:
                 " rebuild it from the journal"
             )
         try:
-            model = cls(
-                header["rate_hz"],
-                header["n_channels"],
-                header["window_s"],
-                header["classifier"],
-                starter=starter,
-                decay=decay,
-            )
+            kind = (header["rate_hz"], header["n_channels"], header["window_s"])
+            cls(*kind, header["classifier"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ModelFileError(f"{file} does not hold together: {error}") from error
+        model = cls(*kind, header["classifier"], starter=starter, decay=decay)
+        try:
             activities = {str(name): int(count) for name, count in header["activities"]}
             model._classifier.restore(activities, state)
         except (ValueError, KeyError, TypeError) as error:

@@ -103,6 +103,8 @@ class Sample:
             faded = [entry._replace(times=entry.times * factor) for entry in entries]
             counting = [entry for entry in faded if entry.times > FADED]
             self._entries[activity] = counting or faded[:1]
+            if len(counting) < self._cap:  # what was dropped has faded, too: there is room again
+                self._bounds.pop(activity, None)
 
     def drop(self, activity: str) -> None:
         """Forget an activity."""

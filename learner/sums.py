@@ -13,6 +13,7 @@ some 50,000 windows that saturate everywhere). Beyond that, and once `fade` has
 been used, sums round as floats do. A feature beyond the limit is as large as can be said.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -49,7 +50,7 @@ class Sums:
 
     @property
     def mass(self) -> float:
-        return sum(self.masses.values())
+        return math.fsum(self.masses.values())  # the same in whatever order
 
     def put(self, activity: str, x: Floats, e: Floats) -> None:
         """Add one window of an activity, old or new."""

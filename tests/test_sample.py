@@ -323,3 +323,14 @@ def test_a_sample_out_of_order_is_refused() -> None:
 
     with pytest.raises(ValueError, match="'walking' is out of order, expected rising keys"):
         Sample(CAP, KEPT).restore(["walking"], SIZE, state | {"sample_vectors": vectors})
+
+
+def test_where_all_has_faded_there_is_room_again() -> None:
+    sample = sampled(list(range(10)))  # more than are kept
+    sample.fade(0.01)
+    left = used(sample)
+    for which in range(10):
+        sample.put("walking", WINDOWS[which])
+
+    assert len(left) == 1
+    assert used(sample) == lowest(Counter(range(10)))

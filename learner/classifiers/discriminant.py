@@ -68,12 +68,10 @@ class Learner:
         self._committee = None
 
     def unlearn(self, samples: Samples, activity: str) -> None:
-        """See `Classifier`. A window that was not taught is found out when it would be the last."""
+        """See `Classifier`. What was not taught is found out where the sample would hold it."""
         if self._faded:
             raise InexactError("what has faded cannot be taken back: teach an empty one the rest")
         x, e, vector = self._lesson(samples)
-        if self.activities[activity] == 1 and not np.array_equal(self._sums.sums[activity], x):
-            raise ValueError(f"this is not the window that was taught as {activity!r}")
         if not self._sample.discard(activity, vector):
             raise ValueError(f"this is not the window that was taught as {activity!r}")
         self._sums.discard(activity, x, e)
@@ -95,6 +93,8 @@ class Learner:
 
     def rename(self, old: str, new: str) -> None:
         """See `Classifier`. Sums add, so a merge is exact."""
+        if self._faded and new in self.activities:
+            raise InexactError("what has faded cannot be merged: teach an empty one the rest")
         if self._leaning is not None and {old, new} & {*self._leaning.activities}:
             raise InexactError("what a starter knows keeps its name: teach an empty one the rest")
         self._sums.rename(old, new)
