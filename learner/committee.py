@@ -1,6 +1,8 @@
 """What the discriminant and the forest make of a window together.
 
-p ∝ exp(scores / T) · (share of the forest + doubt) ^ company    T: how much surer scores are
+    p ∝ exp(scores / T) · (share of the forest + doubt) ^ company
+
+T says how much surer the scores are than they are right.
 """
 
 import numpy as np
@@ -48,9 +50,8 @@ class Committee:
     ) -> None:
         """`names`: every activity that is known, in the order probabilities are to have.
 
-        spreads (size,): how far apart activities typically are in each feature.
-
-        Inside they have an order of their own: see `Sums.identity`.
+        Inside they have an order of their own: see `Sums.identity`. spreads (size,): how far apart
+        activities typically are in each feature.
         """
         from learner import compiled, kernels
         from learner.forest import grow_forest

@@ -18,7 +18,8 @@ from learner.features import Floats
 from learner.sums import Sums
 
 # The variance of a feature within an activity is pooled over activities, and these are added.
-# As if one more window had been seen: so that one window alone has a variance at all.
+# As if one more window had been seen, off by this and by this share of the feature's variance over
+# everything: so that one window alone has a variance at all.
 FIRST_VARIANCE = 0.01**2
 FIRST_SHARE = 0.05
 # Of the feature's variance over everything: what a day, or putting the sensor on anew, changes.

@@ -20,7 +20,7 @@ from learner.features import Floats, Samples
 from learner.offset import Offset
 from learner.sample import Sample
 from learner.starter import Leaning
-from learner.sums import Sums
+from learner.sums import LIMIT, Sums
 
 NOTHING = Verdict(np.empty(0), 1.0)  # is known, so everything is new
 
@@ -89,7 +89,7 @@ class Learner:
         x = self._describer.features(samples).copy()
         displaced = self._describer.displaced(samples)
         vector = np.concatenate([words(x), words(displaced)])
-        return x, np.clip(displaced - x, -8.0, 8.0), vector
+        return x, np.clip(displaced - x, -LIMIT, LIMIT), vector
 
     def rename(self, old: str, new: str) -> None:
         """See `Classifier`. Sums add, so a merge is exact."""
