@@ -7,14 +7,22 @@ label/set    walking                                         start now
              {"end_age_ms":9000}                             stopped 9 s ago
              {"activity":…,"start_age_ms":…,"end_age_ms":…}  a press that waited for the Wi-Fi
              {"activity":…,"start":"…Z","end":"…Z"}          a stretch, in our own time stamps
+             {"toggle":"walking"}                            start, or stop if it is being taught
 label/undo   (anything)                                      take back the last
 
+learning/set    ON, OFF, {"learning":false}                  whether anything can be taught
+threshold/set   35, {"threshold_percent":35}                 what is less sure is `unsure`
 request/rename  {"from":"walk","to":"walking"}               another name, or a merger
 request/forget  {"activity":"walking"}                       as if it had never been taught
                 {"start":"…Z","end":"…Z"}                    nor whatever was taught then
+request/rebuild (anything)                                   teach the model anew
+
+JSON may say when it was "sent". What says `now` and was sent long ago is refused: it waited in
+somebody's queue, and now is another moment.
 """
 
 import math
+import re
 import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -29,6 +37,7 @@ MAX_NAME_CHARACTERS = 64
 # Home Assistant and our own topics give these words a meaning of their own.
 RESERVED = frozenset({"none", "unknown", "unavailable", UNSURE, NOT_LABELLING, "stop"})
 MAX_AGE_S = 366 * 86400.0
+STALE_S = 30.0
 
 
 class Start(NamedTuple):
@@ -46,6 +55,11 @@ class Span(NamedTuple):
     activity: str
     start_us: int
     end_us: int
+
+
+class Toggle(NamedTuple):
+    activity: str
+    at_us: int
 
 
 class Undo(NamedTuple):
@@ -66,7 +80,24 @@ class ForgetSpan(NamedTuple):
     end_us: int
 
 
-Gesture = Start | Stop | Span | Undo | Rename | Forget | ForgetSpan
+class SetLearning(NamedTuple):
+    on: bool
+
+
+class SetThreshold(NamedTuple):
+    percent: float
+
+
+class Rebuild(NamedTuple):
+    pass
+
+
+class Restart(NamedTuple):
+    pass
+
+
+Teaching = Start | Stop | Span | Toggle | Undo | Rename | Forget | ForgetSpan  # for Labelling
+Gesture = Teaching | SetLearning | SetThreshold | Rebuild | Restart
 
 
 class RefusedError(ValueError):
@@ -79,10 +110,12 @@ class RefusedError(ValueError):
 
 class _Json(msgspec.Struct, forbid_unknown_fields=True):
     transaction: str | None = None
+    sent: datetime | None = None
 
 
 class _LabelJson(_Json, forbid_unknown_fields=True):
     activity: str | None = None
+    toggle: str | None = None
     last_s: float | None = None
     start_age_ms: float | None = None
     end_age_ms: float | None = None
@@ -103,12 +136,24 @@ class _ForgetJson(_Json, forbid_unknown_fields=True):
     end: datetime | None = None
 
 
+class _LearningJson(_Json, forbid_unknown_fields=True, kw_only=True):
+    learning: bool
+
+
+class _ThresholdJson(_Json, forbid_unknown_fields=True, kw_only=True):
+    threshold_percent: float
+
+
 # What a command's JSON may say, and what else may come.
 SHAPES: dict[str, tuple[type[_Json], str]] = {
     "label/set": (_LabelJson, 'a name, or an object such as {"activity":"walking","last_s":30}'),
     "label/undo": (_LabelJson, "anything else"),
+    "learning/set": (_LearningJson, 'ON, OFF, or an object such as {"learning":false}'),
+    "threshold/set": (_ThresholdJson, 'a number, or an object such as {"threshold_percent":35}'),
     "request/rename": (_RenameJson, 'an object such as {"from":"walk","to":"walking"}'),
     "request/forget": (_ForgetJson, 'an object such as {"activity":"walking"}'),
+    "request/rebuild": (_Json, "an object, or nothing"),
+    "request/restart": (_Json, "an object, or nothing"),
 }
 
 
@@ -132,31 +177,76 @@ def parse(
         raise RefusedError(
             f"the payload is not UTF-8: byte 0x{payload[error.start]:02x} at {error.start}"
         ) from error
-    shape, example = SHAPES[topic]
-    command: _Json = _LabelJson(activity=text or None)
-    if shape is not _LabelJson or text[:1] in ("{", "[", '"'):
-        try:
-            command = msgspec.json.decode(text, type=shape)
-        except msgspec.DecodeError as error:
-            raise RefusedError(
-                f"the payload is not a JSON command ({error}): expected {example}"
-            ) from error
+    command = _read(topic, text)
     try:
+        if command.sent is not None:
+            _check_fresh(command, now_us - _journal_us(command.sent, at_wall))
         return _gesture(topic, command, now_us, at_wall), command.transaction
     except RefusedError as error:
         raise RefusedError(str(error), command.transaction) from error
 
 
+def _read(topic: str, text: str) -> _Json:
+    """Read JSON, or the bare words of switches, sliders and dashboards."""
+    shape, example = SHAPES[topic]
+    if text[:1] not in ("{", "[", '"'):
+        if shape is _LabelJson:
+            return _LabelJson(activity=text or None)
+        if shape is _Json:
+            return _Json()
+        if shape is _LearningJson and text.casefold() in ("on", "off"):
+            return _LearningJson(learning=text.casefold() == "on")
+        if shape is _ThresholdJson and re.fullmatch(r"\d{1,3}(\.\d*)?", text):
+            return _ThresholdJson(threshold_percent=float(text))
+    try:
+        return msgspec.json.decode(text, type=shape)
+    except msgspec.DecodeError as error:
+        raise RefusedError(
+            f"the payload is not a JSON command ({error}): expected {example}"
+        ) from error
+
+
+def _check_fresh(command: _Json, age_us: int) -> None:
+    dated = isinstance(command, _LabelJson) and (
+        command.start is not None
+        or command.start_age_ms is not None
+        or command.end_age_ms is not None
+    )
+    if age_us > STALE_S * 1e6 and not dated:
+        raise RefusedError(
+            f"this was sent {age_us / 1e6:.0f} s ago, expected at most {STALE_S:.0f} s: do it"
+            " again, or say when it was, by start_age_ms and end_age_ms"
+        )
+
+
 def _gesture(topic: str, command: _Json, now_us: int, at_wall: Callable[[int], int]) -> Gesture:
+    gesture: Gesture
     match command:
+        case _LabelJson() if topic == "label/undo":
+            gesture = Undo()
+        case _LabelJson(toggle=str() as activity):
+            gesture = _toggle(activity, command, now_us)
+        case _LabelJson():
+            gesture = _label(command, now_us, at_wall)
+        case _LearningJson():
+            gesture = SetLearning(command.learning)
+        case _ThresholdJson():
+            gesture = _threshold(command.threshold_percent)
         case _RenameJson():
-            return Rename(checked_name(command.old), checked_name(command.new))
+            gesture = Rename(checked_name(command.old), checked_name(command.new))
         case _ForgetJson():
-            return _forget(command, now_us, at_wall)
-        case _LabelJson() if topic == "label/set":
-            return _label(command, now_us, at_wall)
+            gesture = _forget(command, now_us, at_wall)
         case _:
-            return Undo()
+            gesture = Restart() if topic == "request/restart" else Rebuild()
+    return gesture
+
+
+def _toggle(activity: str, command: _LabelJson, now_us: int) -> Toggle:
+    others = command.activity, command.last_s, command.end_age_ms, command.start, command.end
+    if any(other is not None for other in others):
+        raise RefusedError("beside toggle only start_age_ms can be said")
+    age_s = (command.start_age_ms or 0) / 1e3
+    return Toggle(checked_name(activity), _ago(now_us, age_s, "start_age_ms"))
 
 
 def _forget(command: _ForgetJson, now_us: int, at_wall: Callable[[int], int]) -> Gesture:
@@ -167,6 +257,12 @@ def _forget(command: _ForgetJson, now_us: int, at_wall: Callable[[int], int]) ->
             start_us, end_us = (_journal_us(moment, at_wall) for moment in (start, end))
             return ForgetSpan(*_ordered(start_us, min(end_us, now_us)))
     raise RefusedError("say what to forget in one way: activity, or start and end")
+
+
+def _threshold(percent: float) -> SetThreshold:
+    if not 0 <= percent <= 100:
+        raise RefusedError(f"threshold_percent is {percent:g}, expected 0 to 100")
+    return SetThreshold(percent)
 
 
 def _label(command: _LabelJson, now_us: int, at_wall: Callable[[int], int]) -> Gesture:

@@ -2,7 +2,9 @@
 
 import threading
 from collections import deque
+from collections.abc import Callable
 
+from deploy.messages import Response
 from firmware_bridge.source import Chunk
 
 MAX_CHUNKS = 64  # 6 s of a sensor drained ten times a second
@@ -10,14 +12,23 @@ MAX_COMMANDS = 100  # more than a thumb can do; a flood is refused, not hoarded
 
 
 class Command:
-    """What arrived on a command topic, and when."""
+    """What arrived on a command topic, when, and by which output."""
 
-    __slots__ = ("at_s", "payload", "topic")
+    __slots__ = ("answered", "at_s", "origin", "payload", "topic")
 
-    def __init__(self, topic: str, payload: bytes, at_s: float) -> None:
+    def __init__(
+        self,
+        topic: str,
+        payload: bytes,
+        at_s: float,
+        origin: str,
+        answered: Callable[[Response], None] | None = None,
+    ) -> None:
         self.topic = topic
         self.payload = payload
         self.at_s = at_s  # source time of its arrival
+        self.origin = origin
+        self.answered = answered  # is told the answer, beside all who listen
 
 
 class Ended:

@@ -11,17 +11,20 @@ from typing import NamedTuple
 from deploy.gestures import (
     Forget,
     ForgetSpan,
-    Gesture,
     RefusedError,
     Rename,
     Span,
     Start,
     Stop,
+    Teaching,
+    Toggle,
     Undo,
 )
+from deploy.record import Record
+from deploy.second_thoughts import SecondThoughts
 from learner.journal import Annotation, Journal
 from learner.lessons import Teacher
-from learner.recognizer import Recognizer
+from learner.recognizer import Prediction, Recognizer
 
 log = logging.getLogger(__name__)
 
@@ -40,13 +43,39 @@ class Done(NamedTuple):
     was: str | None = None  # the name before
 
 
+class Seen(NamedTuple):
+    """A window that went by, and what it looked like before it was learnt."""
+
+    prediction: Prediction
+    start_us: int
+    end_us: int
+
+
+class Ending(NamedTuple):
+    """A stretch that ended by itself."""
+
+    reason: str  # motion, limit
+    said: Annotation  # with its end
+    until_us: int  # when that was noticed
+
+
 class Labelling:
     """Owned by the thread of the journal."""
 
     def __init__(
-        self, journal: Journal, teacher: Teacher, recognizer: Recognizer, *, limit_us: int
+        self,
+        journal: Journal,
+        teacher: Teacher,
+        recognizer: Recognizer,
+        record: Record,
+        *,
+        limit_us: int,
     ) -> None:
         """`limit_us`: a stop forgotten for so long is made up for."""
+        self.ending: Ending | None = None  # of the last stretch, until something is said
+        self._doubts = SecondThoughts()
+        self._record = record
+        teacher.told = record.taught
         self._journal = journal
         self._teacher = teacher
         self._recognizer = recognizer
@@ -81,22 +110,62 @@ class Labelling:
             )
         return said
 
-    def tick(self) -> Done | None:
-        """Learn from the rows that came in; ends a stretch whose stop was forgotten."""
+    def tick(self, seen: Seen | None = None) -> Done | None:
+        """Learn from the rows that came in; ends a stretch whose stop was forgotten.
+
+        `seen`: the window that went by since the last call.
+        """
         said = self.teaching
+        if said is None:
+            self._teacher.follow()
+            return None
+        if seen is not None:
+            changed_us = self._reconsider(said, seen)
+            if changed_us is not None:
+                log.warning("teaching %r ended by itself: the motion is another", said.activity)
+                return self._end(said, "motion", changed_us, seen.end_us)
         self._teacher.follow()
-        if said is not None and self._journal.end_us - said.start_us >= self._limit_us:
+        if self._journal.end_us - said.start_us >= self._limit_us:
             log.warning(
                 "teaching %r ended by itself after %.0f min without a stop",
                 said.activity,
                 self._limit_us / 60e6,
             )
-            return self._stop(said, said.start_us + self._limit_us)
+            limit_us = said.start_us + self._limit_us
+            return self._end(said, "limit", limit_us, self._journal.end_us)
         return None
 
-    def handle(self, gesture: Gesture, now_us: int, origin: str) -> Done:
+    def _reconsider(self, said: Annotation, seen: Seen) -> int | None:
+        """Hold back what looks like something else; returns when it began to, if that is final."""
+        final = self._doubts.follow(said.activity, self.windows, *seen)
+        since_us = self._doubts.since_us
+        if since_us is None:
+            self._teacher.release()
+        else:
+            self._teacher.hold()
+        return since_us if final else None
+
+    def _end(self, said: Annotation, reason: str, end_us: int, until_us: int) -> Done:
+        self._think_anew()
+        done = self._stop(said, end_us)
+        self.ending = Ending(reason, said._replace(end_us=end_us), until_us)
+        return done
+
+    def _think_anew(self) -> None:
+        self._doubts = SecondThoughts()
+        self._teacher.release()
+
+    def handle(self, gesture: Teaching, now_us: int, origin: str) -> Done:
         """Do what the gesture says; on the disk on return. Raises RefusedError."""
+        self._think_anew()
+        done = self._handle(gesture, now_us, origin)
+        self.ending = None
+        return done
+
+    def _handle(self, gesture: Teaching, now_us: int, origin: str) -> Done:
         match gesture:
+            case Toggle():
+                done = self._toggle(gesture, now_us, origin)
             case Start():
                 done = self._start(gesture, now_us, origin)
             case Stop():
@@ -115,6 +184,12 @@ class Labelling:
             case ForgetSpan():
                 done = self._forget_span(gesture)
         return done
+
+    def _toggle(self, toggle: Toggle, now_us: int, origin: str) -> Done:
+        said = self.teaching
+        if said is not None and said.activity.casefold() == toggle.activity.casefold():
+            return self._stop(said, toggle.at_us)
+        return self._start(Start(*toggle), now_us, origin)
 
     def _start(self, start: Start, now_us: int, origin: str) -> Done:
         activity = self._known_spelling(start.activity)
@@ -150,9 +225,14 @@ class Labelling:
         self._journal.annotate(activity, span.start_us, span.end_us, origin)
         return Done("taught", activity, self._teacher.follow(), span.start_us, span.end_us)
 
+    @property
+    def last(self) -> Annotation | None:
+        """What was said last, and would be taken back."""
+        return max(self._journal.annotations, default=None)  # by id: the newest
+
     def _undo(self) -> Done:
         """Take back what was said last; a press that is still down gives back the one it ended."""
-        said = max(self._journal.annotations, default=None)  # by id: the newest
+        said = self.last
         if said is None:
             raise RefusedError("nothing was taught that could be undone")
         self._journal.retract(said)
@@ -179,6 +259,7 @@ class Labelling:
         self._teacher.finish()
         counts, teaching = self._recognizer.activities, self.teaching
         self._teacher.rename(old, new)
+        self._record.rename(old, new)
         windows = self._recognizer.activities.get(new, 0)
         # What the other brings was not learnt in the stretch that is being taught.
         if teaching is not None and teaching.activity in (old, new):
@@ -199,6 +280,7 @@ class Labelling:
         self._teacher.finish()
         for spelling in spellings:
             self._journal.forget(spelling)
+            self._record.forget(spelling)
         return Done("forgotten", spellings[-1], self._teacher.finish())
 
     def _forget_span(self, span: ForgetSpan) -> Done:
@@ -208,6 +290,7 @@ class Labelling:
             )
         self._teacher.finish()
         self._journal.forget_between(span.start_us, span.end_us)
+        self._record.forget_between(span.start_us, span.end_us)
         self._before = None  # where a stretch was cut in two, later ones have new numbers
         return Done("forgotten", None, self._teacher.finish(), span.start_us, span.end_us)
 

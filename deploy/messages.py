@@ -69,6 +69,16 @@ class Transition(Message, frozen=True, kw_only=True):
     duration_s: float | None
 
 
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """A stretch whose stop was forgotten; what is said next clears it."""
+
+    reason: str  # "motion": it looked like something else for long; "limit": it was long enough
+    activity: str
+    start: str
+    end: str  # up to here it is taught
+    until: str  # when that was noticed: from `end` to here is the tail, which is not taught
+
+
 class Label(Message, frozen=True, kw_only=True):
     """What is being taught."""
 
@@ -79,6 +89,7 @@ class Label(Message, frozen=True, kw_only=True):
     since: str | None
     windows: int  # learnt so far in this stretch
     error: str | None = None  # why the last command was refused; cleared by the next good one
+    ended: Ended | None = None  # the last stretch, where it ended by itself
 
 
 class Info(Message, frozen=True, kw_only=True):
@@ -98,6 +109,75 @@ class Info(Message, frozen=True, kw_only=True):
     classifier: str
     activities: dict[str, int]  # windows taught of each
     model: str  # digest: two models are the same bits when this is the same
+    base: str = "budge"  # topics are <base>/<device>/…
+
+
+class Stretch(msgspec.Struct, frozen=True, kw_only=True):
+    """From start to end it was this, somebody said."""
+
+    id: int
+    activity: str
+    start: str
+    end: str | None  # None: it is being taught
+    origin: str  # by what it was said: "mqtt", "page", …
+
+
+class Taught(Message, frozen=True, kw_only=True):
+    """What was said last, and counts; the later is laid over the earlier."""
+
+    topic: ClassVar[str] = "taught"
+    retained: ClassVar[bool] = True
+
+    stretches: tuple[Stretch, ...]  # the newest last
+    undo: Stretch | None  # what label/undo would take back
+
+
+class Score(msgspec.Struct, frozen=True, kw_only=True):
+    """How good it is at one activity: what it said of windows before it was taught them."""
+
+    windows: int  # so many were judged
+    right: float | None  # 0 … 1, the share that was right, older ones count less; None: too few
+
+
+class Confusion(msgspec.Struct, frozen=True, kw_only=True):
+    """Two activities that look alike from here."""
+
+    one: str
+    other: str
+    share: float  # 0 … 1, of the windows of both: one called the other
+
+
+class Scores(Message, frozen=True, kw_only=True):
+    """Its own prequential record."""
+
+    topic: ClassVar[str] = "scores"
+    retained: ClassVar[bool] = True
+
+    activities: dict[str, Score]
+    confused: tuple[Confusion, ...] = ()  # the worst first
+    advice: str | None = None  # what to teach, for people
+
+
+class Controls(Message, frozen=True, kw_only=True):
+    """What the owner has set while it runs; kept over a restart."""
+
+    topic: ClassVar[str] = "controls"
+    retained: ClassVar[bool] = True
+
+    learning: bool  # False: nothing can be taught, what is known is still recognised
+    threshold_percent: float  # an activity less sure than that is told as `unsure`
+
+
+class Trace(Message, frozen=True, kw_only=True):
+    """Rows as they come in, to be drawn: for who shows rows, see `output.py`; never on MQTT."""
+
+    topic: ClassVar[str] = "trace"
+
+    ts: str  # of the last row
+    rate_hz: float  # of these rows: the sensor's, thinned out
+    x: tuple[float, ...]  # m/s²
+    y: tuple[float, ...]
+    z: tuple[float, ...]
 
 
 class Health(Message, frozen=True, kw_only=True):
@@ -145,10 +225,32 @@ class ForgetResponse(Response, frozen=True, kw_only=True):
     topic: ClassVar[str] = "response/forget"
 
 
+class ControlResponse(Response, frozen=True, kw_only=True):
+    """The answer to `learning/set` and `threshold/set`."""
+
+    topic: ClassVar[str] = "response/controls"
+
+
+class RebuildResponse(Response, frozen=True, kw_only=True):
+    """The answer to `request/rebuild`: the model was taught anew all that the journal holds."""
+
+    topic: ClassVar[str] = "response/rebuild"
+
+
+class RestartResponse(Response, frozen=True, kw_only=True):
+    """The answer to `request/restart`: it ends now, and begins again."""
+
+    topic: ClassVar[str] = "response/restart"
+
+
 # Every command there is, and what answers it.
 RESPONSES: dict[str, type[Response]] = {
     "label/set": Response,
     "label/undo": Response,
+    "learning/set": ControlResponse,
+    "threshold/set": ControlResponse,
     "request/rename": RenameResponse,
     "request/forget": ForgetResponse,
+    "request/rebuild": RebuildResponse,
+    "request/restart": RestartResponse,
 }

@@ -6,13 +6,21 @@ done, where a recording or a simulated wearer knows it, else it is None.
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from deploy.messages import Message
+from deploy.messages import Message, Response, Trace
 
-# A command from outside: its topic below the device ("label/set"), its payload. Returns at once,
-# from any thread; the answer comes as a Response through the outputs.
-Command = Callable[[str, bytes], None]
+
+class Command(Protocol):
+    """Takes a command from outside: its topic below the device ("label/set"), its payload.
+
+    Returns at once, from any thread; False when too many wait. The answer comes as a Response
+    through the outputs; `answered` is called with it, too, by the line's thread: it must not block.
+    """
+
+    def __call__(
+        self, topic: str, payload: bytes, answered: Callable[[Response], None] | None = None, /
+    ) -> bool: ...
 
 
 class Output(Protocol):
@@ -26,3 +34,11 @@ class Output(Protocol):
 
     def close(self) -> None:
         """Say the last words and end, within a few seconds."""
+
+
+@runtime_checkable
+class Viewer(Output, Protocol):
+    """An output that draws what the sensor sees, too."""
+
+    def show(self, trace: Trace) -> None:
+        """Take rows, several times a second. Must not block."""

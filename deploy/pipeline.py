@@ -8,34 +8,28 @@ a command from an output ------+-> labelling -> journal -> lessons
 import logging
 import sqlite3
 import threading
-from collections import OrderedDict
-from collections.abc import Sequence
-from importlib.metadata import version
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from math import ceil
 
-from deploy.gestures import RefusedError, parse
+from deploy.answers import Answers
+from deploy.controls import Switches
 from deploy.happening import STARTED, Happening
 from deploy.health import Monitor
 from deploy.inbox import Command, Ended, Inbox
-from deploy.labelling import Done, Labelling
-from deploy.messages import (
-    NOT_LABELLING,
-    RESPONSES,
-    UNSURE,
-    Info,
-    Label,
-    Message,
-    Response,
-    Window,
-    rfc3339,
-)
-from deploy.output import Output
+from deploy.labelling import Labelling, Seen
+from deploy.messages import UNSURE, ControlResponse, Message, Response, Trace, Window, rfc3339
+from deploy.output import Output, Viewer
 from deploy.reader import Reader
+from deploy.record import Record
+from deploy.reports import Reports
 from deploy.settings import Settings
 from deploy.timeline import Timeline
 from firmware_bridge.source import Chunk, Source
 from firmware_bridge.window import Window as Rows
 from firmware_bridge.window import Windower
-from learner.journal import Journal
+from learner.journal import Annotation, Journal
 from learner.lessons import Teacher
 from learner.recognizer import Prediction, Recognizer
 
@@ -44,8 +38,9 @@ log = logging.getLogger(__name__)
 WAIT_S = 0.2  # how soon the loop notices that it is to end
 FLUSH_US = 10_000_000  # rows that nothing covers are written this often: an SD card wears
 PRUNE_US = 600_000_000
-REMEMBERED = 50  # answers, for a command that comes twice
 SILENCE_US = 15_000_000  # without a window, or three hops where those are longer
+SCORES_US = 30_000_000  # between two tellings of how good it is, while it is taught
+TRACE_HZ = 25.0  # rows that are drawn, at most
 NOTHING = Prediction(activity=None, confidence=0.0, novelty=1.0, probabilities={})
 
 
@@ -68,13 +63,22 @@ class Pipeline:
         self._recognizer = recognizer
         self._teacher = teacher
         self._outputs = outputs
+        self._viewers = [output for output in outputs if isinstance(output, Viewer)]
+        self._record = Record(journal)
+        self._switches = Switches(journal)
         self._labelling = Labelling(
-            journal, teacher, recognizer, limit_us=round(settings.labelling.limit_min * 60e6)
+            journal,
+            teacher,
+            recognizer,
+            self._record,
+            limit_us=round(settings.labelling.limit_min * 60e6),
         )
         self._inbox = Inbox(wait=not source.live)
-        self._hop_rows = round(settings.window.hop_s * recognizer.rate_hz)
         self._windower = Windower(
-            source.rate_hz, source.scale, recognizer.window_rows, self._hop_rows
+            source.rate_hz,
+            source.scale,
+            recognizer.window_rows,
+            round(settings.window.hop_s * recognizer.rate_hz),
         )
         self._run = -1
         self._flushed_us = self._pruned_us = 0
@@ -82,30 +86,23 @@ class Pipeline:
         self._seen_us = 0  # end of the last window; 0: none, or so long ago that it was told
         self._refused: str | None = None
         self._known: set[str] = set()  # activities that were named in the last info
-        self._answered: OrderedDict[str, Response] = OrderedDict()  # by transaction
+        self._told: tuple[Annotation, ...] | None = None  # annotations, as they were told last
+        self._scored_us = 0
         self._dropped = 0
         self._settled = True  # no lesson has left anything to do, see _catch_up
 
-    def run(self, stop: threading.Event, *, stay: bool = False) -> None:
+    def run(self, stop: threading.Event, *, stay: bool = False) -> bool:
         """Run until `stop` is set or the source ends; `stay`: then still obey commands.
 
-        Raises what ended the source, when it was not its natural end.
+        Returns whether it is to begin again. Raises what ended the source, when it was not its
+        natural end.
         """
-        self._labelling.resume()
-        self._timeline = Timeline(self._source, self._journal.horizon_us)
-        self._note_wall()
-        for output in self._outputs:
-            output.start(self._command)
-        self._end_activity()  # what a crash left without an end
-        self._wipe()
-        self._send_info()
-        self._send_label()
-        self._see_nothing()  # what the broker still retains is of another day
+        self._begin()
         reader = Reader(self._source, self._inbox)
         reader.start()
         monitor = Monitor(self._source)
         try:
-            while not stop.is_set():
+            while not stop.is_set() and not self._answers.restart:
                 match self._inbox.get(WAIT_S if self._settled else 0.0):
                     case Chunk() as chunk:
                         self._take(chunk)
@@ -133,7 +130,38 @@ class Pipeline:
             reader.join(timeout=5)
             self._end_activity()
             self._journal.flush(durable=True)
+            self._teacher.release()
             self._teacher.finish()  # what is learnt is all of what is stored, also at the end
+            if self._record.changed:
+                self._send_scores()
+        return self._answers.restart
+
+    def _begin(self) -> None:
+        """Take up what the last life left, and tell what there is to know."""
+        self._labelling.resume()
+        self._timeline = Timeline(self._source, self._journal.horizon_us)
+        self._note_wall()
+        self._reports = Reports(
+            self._settings, self._journal, self._recognizer, self._labelling, self._timeline
+        )
+        self._answers = Answers(
+            self._journal,
+            self._teacher,
+            self._labelling,
+            self._switches,
+            wipe=self._wipe,
+            at=self._reports.at,
+        )
+        for output in self._outputs:
+            origin = type(output).__module__.rpartition(".")[2]  # its file: mqtt, page …
+            output.start(partial(self._command, origin))
+        self._end_activity()  # what a crash left without an end
+        self._wipe()
+        self._send_info()
+        self._send(self._switches.told())
+        self._send(self._record.told())
+        self._send_label()
+        self._see_nothing()  # what the broker still retains is of another day
 
     # -- rows in ---------------------------------------------------------------------------------
 
@@ -150,12 +178,33 @@ class Pipeline:
                 chunk.cause,
             )
         self._journal.append(chunk.counts)
+        self._draw(chunk)
         for rows in self._windower.push(chunk):
             self._see(rows)
         self._keep()
 
+    def _draw(self, chunk: Chunk) -> None:
+        if not self._viewers:
+            return
+        every = ceil(self._source.rate_hz / TRACE_HZ)
+        rows = chunk.counts[-chunk.first % every :: every, :3] * self._source.scale[:3]
+        if not len(rows):
+            return
+        past_s = chunk.run_start_s + (chunk.first + len(chunk.counts)) / self._source.rate_hz
+        x, y, z = rows.T.round(2).tolist()
+        trace = Trace(
+            ts=self._reports.at(self._timeline.journal_us(past_s)),
+            rate_hz=self._source.rate_hz / every,
+            x=tuple(x),
+            y=tuple(y),
+            z=tuple(z),
+        )
+        for viewer in self._viewers:
+            viewer.show(trace)
+
     def _see(self, rows: Rows) -> None:
-        prediction = self._recognizer.observe(rows.samples)
+        seen = self._recognizer.observe(rows.samples)
+        prediction = self._switches.sure(seen)
         start_us, end_us = (self._timeline.journal_us(t) for t in (rows.start_s, rows.end_s))
         offset_us = self._timeline.wall_offset_us()
         self._send(
@@ -172,20 +221,23 @@ class Pipeline:
         for message in self._happening.follow(prediction, start_us, end_us, offset_us):
             self._send(message)
         self._seen_us = end_us
-        self._learn()
+        self._record.saw(end_us, prediction.activity, self._recognizer.activities)
+        self._learn(Seen(seen, start_us, end_us))
 
-    def _learn(self) -> None:
+    def _learn(self, seen: Seen) -> None:
         """Learn from the rows that were seen: what is said of them has not waited for it."""
         if self._labelling.teaching is not None:
             self._journal.flush(durable=True)
         was_behind = self._teacher.behind
-        ended = self._labelling.tick()
+        ended = self._labelling.tick(seen)
         self._settled = False
         caught_up = was_behind and not self._teacher.behind
         if ended is not None or caught_up or set(self._recognizer.activities) != self._known:
             self._send_info()  # an activity is named here before it is used
         if ended is not None or self._labelling.teaching is not None:
             self._send_label()
+        if self._record.changed and seen.end_us - self._scored_us >= SCORES_US:
+            self._send_scores()
 
     def _catch_up(self) -> None:
         """While nothing else is to be done: go on with a long lesson, then draw the conclusions.
@@ -228,14 +280,23 @@ class Pipeline:
 
     # -- commands in -----------------------------------------------------------------------------
 
-    def _command(self, topic: str, payload: bytes) -> None:
+    def _command(
+        self,
+        origin: str,
+        topic: str,
+        payload: bytes,
+        answered: Callable[[Response], None] | None = None,
+        /,
+    ) -> bool:
         """Any thread: put a command into the inbox with the moment of its arrival."""
-        if self._inbox.put_command(Command(topic, payload, self._source.now_s())):
+        command = Command(topic, payload, self._source.now_s(), origin, answered)
+        if self._inbox.put_command(command):
             self._dropped = 0
-        else:
-            self._dropped += 1
-            if self._dropped == 1:
-                log.warning("too many commands are waiting: they are dropped")
+            return True
+        self._dropped += 1
+        if self._dropped == 1:
+            log.warning("too many commands are waiting: they are dropped")
+        return False
 
     def _now_us(self) -> int:
         """What a person means by now: of a recording, the row that was last looked at."""
@@ -247,53 +308,19 @@ class Pipeline:
         now_us = self._now_us()
         if self._source.live:
             now_us = self._timeline.journal_us(command.at_s)
-        response = self._answer(command, now_us)
+        response = self._answers.answer(command, now_us)
         self._settled = False
         self._refused = response.error
         if response.data:  # something was done
             self._send_info()
+            if response.topic == ControlResponse.topic:
+                self._send(self._switches.told())
+            if self._record.changed or response.topic != Response.topic:
+                self._send_scores()
         self._send(response)
+        if command.answered is not None:
+            command.answered(response)
         self._send_label()
-
-    def _answer(self, command: Command, now_us: int) -> Response:
-        """Do what the command says. Whatever it is, it is answered, and the line goes on."""
-        kind = RESPONSES.get(command.topic, Response)
-        transaction: str | None = None
-        try:
-            gesture, transaction = parse(
-                command.topic, command.payload, now_us, self._journal.at_wall
-            )
-            if transaction is not None and transaction in self._answered:
-                return self._answered[transaction]  # a broker may deliver twice
-            done = self._labelling.handle(gesture, now_us, "mqtt")
-            trouble = self._wipe() if done.action == "forgotten" else None
-            response = kind(
-                status="ok" if trouble is None else "error",
-                data=self._told(done),
-                error=trouble,
-                transaction=transaction,
-            )
-        except RefusedError as error:
-            log.info("refused: %s", error)
-            return kind(
-                status="error",
-                data={},
-                error=str(error),
-                transaction=error.transaction or transaction,
-            )
-        except sqlite3.OperationalError as error:
-            log.warning("a command was not kept: %s", error)
-            return kind(
-                status="error",
-                data={},
-                error=f"not kept, the journal cannot be written ({error}): make room on the disk",
-                transaction=transaction,
-            )
-        if transaction is not None:
-            self._answered[transaction] = response
-            if len(self._answered) > REMEMBERED:
-                self._answered.popitem(last=False)
-        return response
 
     def _wipe(self) -> str | None:
         """Take what was forgotten out of the journal's file; returns why that was not possible."""
@@ -313,20 +340,6 @@ class Pipeline:
             return trouble
         return None
 
-    def _told(self, done: Done) -> dict[str, str | int | float | None]:
-        offset_us = self._timeline.wall_offset_us()
-        told: dict[str, str | int | float | None] = {
-            "action": done.action,
-            "activity": done.activity,
-            "windows": done.windows,
-        }
-        if done.was is not None:
-            told |= {"from": done.was, "to": done.activity}
-        if done.start_us is not None:
-            end = None if done.end_us is None else rfc3339(done.end_us + offset_us)
-            told |= {"start": rfc3339(done.start_us + offset_us), "end": end}
-        return told
-
     # -- messages out ----------------------------------------------------------------------------
 
     def _send(self, message: Message) -> None:
@@ -341,33 +354,18 @@ class Pipeline:
             self._send(message)
 
     def _send_label(self) -> None:
-        said = self._labelling.teaching
-        self._send(
-            Label(
-                label=NOT_LABELLING if said is None else said.activity,
-                since=None
-                if said is None
-                else rfc3339(said.start_us + self._timeline.wall_offset_us()),
-                windows=self._labelling.windows,
-                error=self._refused,
-            )
-        )
+        if self._told is not self._journal.annotations:
+            self._told = self._journal.annotations
+            self._send(self._reports.taught())
+        self._send(self._reports.label(self._refused))
+
+    def _send_scores(self) -> None:
+        """Tell how good it is, and keep it."""
+        self._scored_us = self._journal.end_us
+        with suppress(sqlite3.OperationalError):  # a full disk; the next time is soon enough
+            self._record.keep()
+        self._send(self._record.told())
 
     def _send_info(self) -> None:
-        recognizer, settings = self._recognizer, self._settings
-        self._known = set(recognizer.activities)
-        self._send(
-            Info(
-                version=version("budge"),
-                device=settings.device,
-                source=settings.source,
-                started=rfc3339(self._timeline.start_us + self._timeline.wall_offset_us()),
-                rate_hz=recognizer.rate_hz,
-                channels=recognizer.n_channels,
-                window_s=recognizer.window_s,
-                hop_s=self._hop_rows / recognizer.rate_hz,
-                classifier=settings.classifier,
-                activities=dict(recognizer.activities),
-                model=recognizer.digest(),
-            )
-        )
+        self._known = set(self._recognizer.activities)
+        self._send(self._reports.info())

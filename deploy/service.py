@@ -66,8 +66,11 @@ def serve(
     *,
     stay: bool = False,
     stop: threading.Event | None = None,
-) -> None:
-    """Run the line until it is told to end (SIGTERM, SIGINT, `stop`) or the source ends."""
+) -> bool:
+    """Run the line until it is told to end (SIGTERM, SIGINT, `stop`) or the source ends.
+
+    Returns whether it was told to begin again.
+    """
     stop = stop or threading.Event()
     with locked(settings.state_path()), ExitStack() as stack:
         journal = stack.enter_context(Journal(settings.state_path() / "journal.sqlite"))
@@ -83,8 +86,9 @@ def serve(
             outputs=outputs,
         )
         with signals(stop.set):
-            pipeline.run(stop, stay=stay)
+            again = pipeline.run(stop, stay=stay)
         keep_snapshot(settings, journal, recognizer)
+    return again
 
 
 @contextmanager

@@ -107,6 +107,13 @@ class Mqtt(_Table, frozen=True, kw_only=True):
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 1883
     username: str | None = None
     password: str | None = None
+    protocol: Literal["3.1.1", "5"] = "5"  # 5: the broker says why it refuses something
+    transport: Literal["tcp", "websockets"] = "tcp"
+    path: str = "/mqtt"  # of websockets
+    tls: bool = False
+    ca: str | None = None  # a file, of who signed the broker's certificate; None: the system's
+    certificate: str | None = None  # files, of our own certificate and its key, if it wants one
+    key: str | None = None
     base: str = "budge"
     window: bool = False  # publish every window, too
     lossless: bool = False  # hold the line up rather than lose a window: for recordings, which wait
@@ -118,6 +125,16 @@ class Mqtt(_Table, frozen=True, kw_only=True):
                 f"{self._key('base')} is {self.base!r}, expected up to 128 characters without"
                 " spaces, + and #, the first neither / nor $"
             )
+
+
+class Homeassistant(_Table, frozen=True, kw_only=True):
+    discovery: bool = True  # say on MQTT what Home Assistant may make of this device
+    prefix: str = "homeassistant"
+
+
+class Page(_Table, frozen=True, kw_only=True):
+    host: str = "0.0.0.0"  # every network the Pi is on; what is not paired can do nothing
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8080
 
 
 class Console(_Table, frozen=True, kw_only=True):
@@ -140,6 +157,8 @@ class Settings(_Table, frozen=True, kw_only=True):
     journal: Journal = Journal()
     mqtt: Mqtt = Mqtt()
     sources: dict[str, dict[str, Any]] = {}  # [sources.serial] …: the Options of that file
+    homeassistant: Homeassistant = Homeassistant()
+    page: Page = Page()
     console: Console = Console()
 
     def __post_init__(self) -> None:

@@ -15,7 +15,7 @@ moments touches only windows within `guard_us` of them.
 
 from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, pairwise
 from typing import NamedTuple
 
@@ -43,6 +43,7 @@ class Stretch(NamedTuple):
 class Change(NamedTuple):
     """A window that is to be something else than it was taught; None: nothing."""
 
+    end_us: int
     samples: Samples
     was: str | None
     now: str | None
@@ -105,6 +106,17 @@ class Teacher:
         self._annotations = journal.annotations
         self._now_us = journal.end_us
         self._due: deque[Iterator[Change]] = deque()
+        self._holds = False
+        # Told of each window that was learnt or unlearnt: its end, what it was taught, and is now.
+        self.told: Callable[[int, str | None, str | None], None] | None = None
+
+    def hold(self) -> None:
+        """Learn nothing of the rows that come from now on, until `release`."""
+        self._holds = True
+
+    def release(self) -> None:
+        """Let the next `follow` learn what was held back, if it is still to be taught then."""
+        self._holds = False
 
     @property
     def behind(self) -> bool:
@@ -113,6 +125,7 @@ class Teacher:
 
     def rebuild(self) -> int:
         """Teach the recognizer, emptied, all that the journal holds; the number of windows."""
+        self._holds = False
         self._recognizer.clear()
         self._due.clear()
         self._annotations, self._now_us = self._journal.annotations, self._journal.end_us
@@ -166,6 +179,8 @@ class Teacher:
         """Put what was said or recorded since the last call behind what is still due."""
         before, before_us = self._annotations, self._now_us
         after, after_us = self._journal.annotations, self._journal.end_us
+        if self._holds:
+            after_us = before_us
         self._annotations, self._now_us = after, after_us
 
         # What changed, and the new rows where something said reaches them: an open annotation
@@ -224,7 +239,7 @@ class Teacher:
                     for stretches, known_us in ((before, before_us), (after, after_us))
                 )
                 if was != now:
-                    yield Change(window.samples, was, now)
+                    yield Change(window.end_us, window.samples, was, now)
 
     def _learn(self, at_most: int | None) -> int:
         """Make so many of the changes that are due, or all; returns how many."""
@@ -244,4 +259,6 @@ class Teacher:
                     break
             if change.now is not None:
                 self._recognizer.learn(change.samples, change.now)
+            if self.told is not None:
+                self.told(change.end_us, change.was, change.now)
         return changed

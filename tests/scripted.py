@@ -70,13 +70,13 @@ class Script:
                 step()
                 continue
             answers = len(self._listener.of(Response))
-            self._pipeline._command(*step)
+            self._listener.command(*step)  # type: ignore[misc]
             while len(self._listener.of(Response)) == answers:
                 pause()
 
     @property
     def _pipeline(self) -> Any:
-        return self._listener.command.__self__  # type: ignore[union-attr]
+        return self._listener.command.func.__self__  # type: ignore[union-attr]
 
     def truth(self, start_s: float, end_s: float) -> str | None:
         return None

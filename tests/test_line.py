@@ -115,6 +115,7 @@ def test_a_newcomer_is_told_the_state_by_retained_messages(
         phone.wait_for("activity")
         with Phone(broker.port, "test") as newcomer:
             states = {"availability", "info", "health", "label", "activity"}
+            states |= {"controls", "scores", "taught"}
             for topic in states:
                 newcomer.wait_for(topic, timeout_s=5)
             retained = {topic for topic, _, retain in newcomer.raw if retain}

@@ -101,7 +101,7 @@ def test_what_ends_the_source_reaches_the_loop() -> None:
 def test_commands_go_before_rows() -> None:
     inbox = Inbox(wait=False)
     inbox.put_chunk(Chunk(0, 0, 0.0, np.zeros((1, 3), np.int16), "start"))
-    inbox.put_command(Command("label/set", b"walking", 0.0))
+    inbox.put_command(Command("label/set", b"walking", 0.0, "mqtt"))
 
     assert isinstance(inbox.get(0), Command)
     assert isinstance(inbox.get(0), Chunk)
@@ -110,7 +110,7 @@ def test_commands_go_before_rows() -> None:
 
 def test_a_flood_of_commands_is_refused_not_hoarded() -> None:
     inbox = Inbox(wait=False)
-    accepted = [inbox.put_command(Command("label/set", b"x", 0.0)) for _ in range(200)]
+    accepted = [inbox.put_command(Command("label/set", b"x", 0.0, "mqtt")) for _ in range(200)]
 
     assert accepted.count(True) == MAX_COMMANDS
 

@@ -29,7 +29,9 @@ def run(
         as_json=as_json,
         windows=windows,
     )
-    with ExitStack() as stack:
-        warm_up(settings)
-        source = open_source(settings, stack)
-        serve(settings, source, open_outputs(settings))
+    warm_up(settings)
+    again = True
+    while again:
+        with ExitStack() as stack:
+            source = open_source(settings, stack)
+            again = serve(settings, source, open_outputs(settings))

@@ -67,8 +67,15 @@ class Output:
             self._print(f"          [red]refused:[/] {escape(response.error or '')}")
             return
         data = response.data
+        if "windows" not in data:
+            said = ", ".join(f"{key}: {value}" for key, value in data.items() if key != "action")
+            self._print(f"          [yellow]{data['action']}[/] {escape(said)}")
+            return
         plural = "" if data["windows"] == 1 else "s"
         count = "" if data["action"] == "started" else f" ({data['windows']} window{plural})"
+        if "activity" not in data:
+            self._print(f"          [yellow]{data['action']}[/]{count}")
+            return
         name = str(data["activity"] or f"{data['start']} to {data['end']}")
         if "from" in data:
             name = f"{data['from']} to {name}"
