@@ -13,6 +13,7 @@ from deploy.commands.demo import demo
 from deploy.commands.evaluate import evaluate
 from deploy.commands.import_ import import_
 from deploy.commands.label import label
+from deploy.commands.pair import pair
 from deploy.commands.pool import pool
 from deploy.commands.probe import probe
 from deploy.commands.record import record
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (demo, run, probe, replay, label, record, evaluate, pool):
+for command in (demo, run, probe, replay, label, record, pair, evaluate, pool):
     app.command()(command)
 app.command("import")(import_)
 app.add_typer(activities, name="activities")

@@ -1,5 +1,9 @@
 """The keys of one input device, by the standard library: a joystick, a shutter, a keyboard.
 
+One device can be several of the kernel's: an `AB Shutter3` is `AB Shutter3        Keyboard` and
+`AB Shutter3        Consumer Control`, a key on each. So all are read whose names begin with the
+words that are asked for.
+
     /sys/class/input/eventN/device/name   what the device calls itself
     /dev/input/eventN                     its events, one struct input_event after the other:
 
@@ -34,7 +38,7 @@ RELEASE, PRESS, HOLD = 0, 1, 2  # HOLD comes again and again
 
 EVIOCSCLOCKID = 1 << 30 | 4 << 16 | ord("E") << 8 | 0xA0  # _IOW('E', 0xa0, int)
 READ_EVENTS = 64
-RETRY_S = 2.0  # between two looks for a device that is not there
+RETRY_S = 0.5  # between two looks for what is not there: what is pressed until then is lost
 
 
 class Key(NamedTuple):
@@ -59,9 +63,11 @@ class Keys:
         """`take` is called from the thread and must not block."""
         self._name = name
         self._take = take
-        self._sys_root = sys_root
-        self._dev_root = dev_root
-        self._missed = False
+        self._inputs = sys_root / "class" / "input"
+        self._nodes = dev_root / "input"
+        self._files: dict[int, str] = {}  # what is open, by the name of its node
+        self._trouble: int | None = None  # errno of the last look
+        self._told: int | None = None  # of the last warning, until the device is there
         self._wakes, self._wake = os.pipe()  # a byte in it ends the thread, wherever it waits
         self._thread = threading.Thread(target=self._run, name="budge-keys", daemon=True)
 
@@ -73,49 +79,72 @@ class Keys:
         os.write(self._wake, b"x")
         if self._thread.ident is not None:  # started
             self._thread.join()
-        os.close(self._wake)
-        os.close(self._wakes)
+        for file in (self._wake, self._wakes, *self._files):
+            os.close(file)
 
     def _run(self) -> None:
+        look_s = time.monotonic()
         while True:
-            try:
-                file = self._open()
-            except OSError as error:
-                self._miss(error)
-            else:
-                with os.fdopen(file, "rb", buffering=0):
-                    self._missed = False
-                    try:
-                        self._read(file)
-                    except OSError as error:
-                        self._miss(error)
-                    else:
-                        return
-            if select.select([self._wakes], [], [], RETRY_S)[0]:
-                return
-
-    def _read(self, file: int) -> None:
-        """Hand over keys until closed. Raises OSError when the device is gone."""
-        while True:
-            ready = select.select([file, self._wakes], [], [])[0]
+            if time.monotonic() >= look_s:  # not at every event: a stick that is moved has many
+                self._look()
+                look_s = time.monotonic() + RETRY_S
+            ready = select.select([self._wakes, *self._files], [], [], RETRY_S)[0]
             if self._wakes in ready:
                 return
+            for file in ready:
+                self._read(file)
+
+    def _read(self, file: int) -> None:
+        """Hand over the keys that wait; a device that is gone is closed."""
+        try:
             data = os.read(file, READ_EVENTS * EVENT.size)
-            if not data or len(data) % EVENT.size:
-                raise OSError(errno.EIO, f"{len(data)} bytes came, expected whole events")
-            for seconds, microseconds, kind, code, value in EVENT.iter_unpack(data):
-                if kind == EV_KEY:
-                    self._take(Key(code, value, seconds + microseconds / 1e6))
+        except OSError as error:
+            self._lose(file, error.strerror or str(error))
+            return
+        if not data or len(data) % EVENT.size:
+            self._lose(file, f"{len(data)} bytes came, expected whole events")
+            return
+        for seconds, microseconds, kind, code, value in EVENT.iter_unpack(data):
+            if kind == EV_KEY:
+                self._take(Key(code, value, seconds + microseconds / 1e6))
 
-    def _open(self) -> int:
-        inputs = self._sys_root / "class" / "input"
-        for name in inputs.glob("event*/device/name"):
-            with contextlib.suppress(FileNotFoundError):  # unplugged while we looked
-                if name.read_text().strip() == self._name:
-                    return self._open_node(self._dev_root / "input" / name.parts[-3])
-        raise OSError(errno.ENODEV, f"no device under {inputs} has that name: is it plugged in?")
+    def _lose(self, file: int, cause: str) -> None:
+        """Close what can be read no more. A shutter that falls asleep is no reason to warn."""
+        log.info("%s has gone (%s); waiting for it", self._name, cause)
+        os.close(file)
+        del self._files[file]
+        self._told = errno.ENODEV
 
-    def _open_node(self, path: Path) -> int:
+    def _look(self) -> None:
+        """Open what has the name and is not open yet."""
+        trouble: OSError | None = None
+        there = self._there()
+        words = self._name.split()
+        ours = [node for node, name in there.items() if name.split()[: len(words)] == words]
+        for node in ours:
+            if node not in self._files.values():
+                try:
+                    self._files[self._open(self._nodes / node)] = node
+                except OSError as error:
+                    trouble = error
+        if not ours:
+            names = ", ".join(sorted({" ".join(name.split()) for name in there.values()}))
+            others = f"only {names}" if names else "nor any other"
+            trouble = OSError(
+                errno.ENODEV,
+                f"no device under {self._inputs} has that name, {others}: plug it in or wake it",
+            )
+        self._tell(trouble)
+
+    def _there(self) -> dict[str, str]:
+        """Return what devices call themselves, by the names of their nodes."""
+        names: dict[str, str] = {}
+        for file in self._inputs.glob("event*/device/name"):
+            with contextlib.suppress(OSError):  # unplugged while we looked
+                names[file.parts[-3]] = file.read_text(errors="replace").strip()
+        return names
+
+    def _open(self, path: Path) -> int:
         try:
             file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except PermissionError as error:
@@ -130,8 +159,11 @@ class Keys:
         log.info("%s is there: %s", self._name, path)
         return file
 
-    def _miss(self, error: OSError) -> None:
-        """Tell it once, until the device has been there again."""
-        if not self._missed:
-            log.warning("%s: %s; waiting for it", self._name, error.strerror)
-            self._missed = True
+    def _tell(self, trouble: OSError | None) -> None:
+        """Tell what two looks have found, once: what has just come is root's for a moment."""
+        before, self._trouble = self._trouble, None if trouble is None else trouble.errno
+        if trouble is None:
+            self._told = None
+        elif before == self._trouble != self._told:
+            self._told = self._trouble
+            log.warning("%s: %s; waiting for it", self._name, trouble.strerror)

@@ -29,6 +29,7 @@ from learner.recognizer import Prediction, Recognizer
 log = logging.getLogger(__name__)
 
 MAX_ACTIVITIES = 200
+JUST_NOW_US = 2_000_000  # the rows of a press so late may still be on their way
 
 
 class Done(NamedTuple):
@@ -194,7 +195,7 @@ class Labelling:
     def _start(self, start: Start, now_us: int, origin: str) -> Done:
         activity = self._known_spelling(start.activity)
         at_us = start.at_us
-        if at_us < now_us and not self._journal.recorded(at_us, now_us):
+        if now_us - at_us > JUST_NOW_US and not self._journal.recorded(at_us, now_us):
             raise RefusedError(f"nothing was recorded in the last {(now_us - at_us) / 1e6:.1f} s")
         self._before = None
         if (open_ := self.teaching) is not None:

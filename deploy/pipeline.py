@@ -18,6 +18,7 @@ from deploy.controls import Switches
 from deploy.happening import STARTED, Happening
 from deploy.health import Monitor
 from deploy.inbox import Command, Ended, Inbox
+from deploy.input import Input
 from deploy.labelling import Labelling, Seen
 from deploy.messages import UNSURE, ControlResponse, Message, Response, Trace, Window, rfc3339
 from deploy.output import Output, Viewer
@@ -56,6 +57,7 @@ class Pipeline:
         recognizer: Recognizer,
         teacher: Teacher,
         outputs: Sequence[Output],
+        inputs: Sequence[Input] = (),
     ) -> None:
         self._settings = settings
         self._source = source
@@ -63,6 +65,7 @@ class Pipeline:
         self._recognizer = recognizer
         self._teacher = teacher
         self._outputs = outputs
+        self._inputs = inputs
         self._viewers = [output for output in outputs if isinstance(output, Viewer)]
         self._record = Record(journal)
         self._switches = Switches(journal)
@@ -152,9 +155,9 @@ class Pipeline:
             wipe=self._wipe,
             at=self._reports.at,
         )
-        for output in self._outputs:
-            origin = type(output).__module__.rpartition(".")[2]  # its file: mqtt, page …
-            output.start(partial(self._command, origin))
+        for one in (*self._outputs, *self._inputs):
+            origin = type(one).__module__.rpartition(".")[2]  # its file: mqtt, page, keys …
+            one.start(partial(self._command, origin))
         self._end_activity()  # what a crash left without an end
         self._wipe()
         self._send_info()

@@ -9,9 +9,11 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
+from deploy.input import Input
 from deploy.models import keep_snapshot, open_recognizer, untaught
 from deploy.output import Output
 from deploy.pipeline import Pipeline
@@ -64,6 +66,7 @@ def serve(
     source: Source,
     outputs: Sequence[Output],
     *,
+    inputs: Sequence[Input] = (),
     stay: bool = False,
     stop: threading.Event | None = None,
 ) -> bool:
@@ -75,8 +78,8 @@ def serve(
     with locked(settings.state_path()), ExitStack() as stack:
         journal = stack.enter_context(Journal(settings.state_path() / "journal.sqlite"))
         recognizer, teacher = open_recognizer(settings, journal, len(source.scale))
-        for output in outputs:
-            stack.callback(output.close)
+        for one in (*outputs, *inputs):  # the inputs first: what is pressed is still answered
+            stack.callback(one.close)
         pipeline = Pipeline(
             settings,
             source,
@@ -84,6 +87,7 @@ def serve(
             recognizer=recognizer,
             teacher=teacher,
             outputs=outputs,
+            inputs=inputs,
         )
         with signals(stop.set):
             again = pipeline.run(stop, stay=stay)
@@ -112,11 +116,21 @@ def open_outputs(settings: Settings, truth: Truth | None = None) -> list[Output]
     """Open the outputs the settings name; `truth`: what a recording says was really done."""
     import deploy.outputs
 
-    known = sorted(module.name for module in pkgutil.iter_modules(deploy.outputs.__path__))
-    opened: list[Output] = []
-    for name in settings.outputs:
+    files = _files(deploy.outputs, settings.outputs, "output")
+    return [file.Output(settings, truth) for file in files]
+
+
+def open_inputs(settings: Settings) -> list[Input]:
+    """Open the inputs the settings name."""
+    import deploy.inputs
+
+    return [file.Input(settings) for file in _files(deploy.inputs, settings.inputs, "input")]
+
+
+def _files(folder: ModuleType, names: Sequence[str], kind: str) -> list[ModuleType]:
+    """Import the files of a plural folder that have these names. Raises SettingsError."""
+    known = sorted(module.name for module in pkgutil.iter_modules(folder.__path__))
+    for name in names:
         if name not in known:
-            raise SettingsError(f"output {name!r} is not known, expected one of {known}")
-        module = importlib.import_module(f"deploy.outputs.{name}")
-        opened.append(module.Output(settings, truth))
-    return opened
+            raise SettingsError(f"{kind} {name!r} is not known, expected one of {known}")
+    return [importlib.import_module(f"{folder.__name__}.{name}") for name in names]

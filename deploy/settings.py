@@ -14,6 +14,9 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import msgspec
 
+from deploy.input import check_meanings
+from deploy.key_names import CODES, nearest
+
 DEFAULT_PATH = Path("/etc/budge/budge.toml")
 
 Options = TypeVar("Options")  # the dataclass of one source
@@ -137,6 +140,46 @@ class Page(_Table, frozen=True, kw_only=True):
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8080
 
 
+class Keys(_Table, frozen=True, kw_only=True):
+    """A shutter, a keyboard, a game pad, for `inputs = ["keys"]`; deploy/input.py has the words."""
+
+    device: str | None = None  # what Linux calls it, or the first words of that
+    press: dict[str, str] = {}
+    hold: dict[str, str] = {}  # for a second or more
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.device is not None and not self.device.strip():
+            raise ValueError(
+                f"{self._key('device')} is empty, expected what Linux calls the device"
+            )
+        for place, meanings in (("[keys.press]", self.press), ("[keys.hold]", self.hold)):
+            for key in meanings:
+                if key not in CODES:
+                    raise ValueError(
+                        f"unknown key `{key}` in {place}: did you mean `{nearest(key)}`?"
+                    )
+            check_meanings(place, meanings)
+
+
+class Gpio(_Table, frozen=True, kw_only=True):
+    """Buttons between a pin and ground, for `inputs = ["gpio"]`; deploy/input.py has the words."""
+
+    press: dict[int, str] = {}
+    hold: dict[int, str] = {}  # for a second or more
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for place, meanings in (("[gpio.press]", self.press), ("[gpio.hold]", self.hold)):
+            for number in meanings:
+                if number not in range(4, 28):  # 0 to 3 are I2C, where the sensor and HATs answer
+                    raise ValueError(
+                        f"`{number}` in {place} is no pin for a button, expected 4 to 27, as in"
+                        " GPIO17: not the place on the header"
+                    )
+            check_meanings(place, meanings)
+
+
 class Console(_Table, frozen=True, kw_only=True):
     json: bool = False  # each message as one line, for a program
     lossless: bool = False  # wait for a slow reader rather than leave lines out: for recordings
@@ -148,7 +191,8 @@ class Settings(_Table, frozen=True, kw_only=True):
     state_dir: str | None = None  # None: systemd's, else ~/.local/state/budge
     source: str = "i2c"
     classifier: str = "discriminant"
-    outputs: tuple[str, ...] = ("console", "mqtt")
+    outputs: tuple[str, ...] = ("console", "mqtt", "page")
+    inputs: tuple[str, ...] = ()  # keys that teach: "keys", "gpio"
     heartbeat_s: Positive = 30.0  # how often the activity is said again
     i2c: I2c = I2c()
     window: Window = Window()
@@ -159,6 +203,8 @@ class Settings(_Table, frozen=True, kw_only=True):
     sources: dict[str, dict[str, Any]] = {}  # [sources.serial] …: the Options of that file
     homeassistant: Homeassistant = Homeassistant()
     page: Page = Page()
+    keys: Keys = Keys()
+    gpio: Gpio = Gpio()
     console: Console = Console()
 
     def __post_init__(self) -> None:

@@ -18,7 +18,7 @@ def run(
     Example: budge run --config budge.toml
     """
     from deploy.sensing import open_source
-    from deploy.service import open_outputs, serve, warm_up
+    from deploy.service import open_inputs, open_outputs, serve, warm_up
     from deploy.settings import read
 
     settings = changed(
@@ -29,9 +29,10 @@ def run(
         as_json=as_json,
         windows=windows,
     )
-    warm_up(settings)
     again = True
     while again:
         with ExitStack() as stack:
+            inputs = open_inputs(settings)  # what its owner has to mend is said before the wait
+            warm_up(settings)
             source = open_source(settings, stack)
-            again = serve(settings, source, open_outputs(settings))
+            again = serve(settings, source, open_outputs(settings), inputs=inputs)

@@ -1,0 +1,1 @@
+"""Keys that teach, one file each, as `input.py` says."""

@@ -1,0 +1,1 @@
+"""The phone page: its server, and in `files/` what the browser gets."""
