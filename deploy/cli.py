@@ -8,8 +8,10 @@ import sys
 import typer
 
 from deploy.commands.activities import activities
+from deploy.commands.backup import backup
 from deploy.commands.bench import bench
 from deploy.commands.demo import demo
+from deploy.commands.doctor import doctor
 from deploy.commands.evaluate import evaluate
 from deploy.commands.import_ import import_
 from deploy.commands.label import label
@@ -18,6 +20,7 @@ from deploy.commands.pool import pool
 from deploy.commands.probe import probe
 from deploy.commands.record import record
 from deploy.commands.replay import replay
+from deploy.commands.restore import restore
 from deploy.commands.run import run
 
 # The learner's matrices are small: a second BLAS thread gains nothing, and on a busy machine two
@@ -31,7 +34,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (demo, run, probe, replay, label, record, pair, evaluate, pool):
+for command in (
+    demo,
+    run,
+    probe,
+    replay,
+    label,
+    record,
+    pair,
+    evaluate,
+    pool,
+    backup,
+    restore,
+    doctor,
+):
     app.command()(command)
 app.command("import")(import_)
 app.add_typer(activities, name="activities")
@@ -57,8 +73,10 @@ def main() -> None:
 
 def _mendable() -> tuple[type[Exception], ...]:
     """Errors whose sentence is meant for the owner. Asked for only once one was raised."""
+    from deploy.archive import BackupError
     from deploy.broker import BrokerError
     from deploy.client import NoAnswerError
+    from deploy.page.access import AccessError
     from deploy.service import ServiceError
     from deploy.settings import SettingsError
     from firmware_bridge.chip import ImuFaultError, ImuNotFoundError
@@ -72,6 +90,8 @@ def _mendable() -> tuple[type[Exception], ...]:
         ServiceError,
         BrokerError,
         NoAnswerError,
+        AccessError,
+        BackupError,
         JournalError,
         SourceError,
         RecordingError,

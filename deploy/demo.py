@@ -10,11 +10,10 @@ import threading
 from contextlib import ExitStack
 from tempfile import TemporaryDirectory
 
-import paho.mqtt.client as paho
 from msgspec.structs import replace
-from paho.mqtt.enums import CallbackAPIVersion
 
 from deploy.broker import embedded_broker
+from deploy.connection import Client
 from deploy.lines import say
 from deploy.output import Output
 from deploy.score import Output as Score
@@ -57,11 +56,9 @@ class Thumb(threading.Thread):
         self._end = threading.Event()
 
     def run(self) -> None:
-        mqtt = self._settings.mqtt
-        client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv311)
-        client.connect_async(mqtt.host, mqtt.port)
-        client.loop_start()
-        topic = f"{mqtt.base}/{self._settings.device}/label/set"
+        client = Client(self._settings.mqtt)
+        client.begin()
+        topic = f"{self._settings.mqtt.base}/{self._settings.device}/label/set"
         clock, begins_s = MonotonicClock(), self._start_s
         for activity, seconds in [*self._plan, ("stop", 0.0)]:
             # Late for the start; and a little before the end, not to be taught what comes next.
@@ -89,7 +86,8 @@ def run_demo(
     with ExitStack() as stack:
         if own_port is not None:
             port = stack.enter_context(embedded_broker(own_port))
-            settings = replace(settings, mqtt=replace(settings.mqtt, host="127.0.0.1", port=port))
+            mqtt = replace(settings.mqtt, host="127.0.0.1", port=port, protocol="3.1.1")
+            settings = replace(settings, mqtt=mqtt)  # that broker knows no MQTT 5
         if settings.state_dir is None:  # a demo begins knowing nothing
             folder = stack.enter_context(TemporaryDirectory(prefix="budge-demo-"))
             settings = replace(settings, state_dir=folder)

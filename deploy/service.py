@@ -3,6 +3,7 @@
 import fcntl
 import importlib
 import logging
+import os
 import pkgutil
 import signal
 import threading
@@ -13,6 +14,7 @@ from types import ModuleType
 
 import numpy as np
 
+from deploy.backup import take
 from deploy.input import Input
 from deploy.models import keep_snapshot, open_recognizer, untaught
 from deploy.output import Output
@@ -41,6 +43,9 @@ def locked(folder: Path) -> Iterator[None]:
             " name another with state_dir, or run as the user who owns it"
         ) from error
     with file:
+        if os.geteuid() == 0:  # root restores for the service, which must be able to open it
+            owner = folder.stat()
+            os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -76,6 +81,7 @@ def serve(
     """
     stop = stop or threading.Event()
     with locked(settings.state_path()), ExitStack() as stack:
+        take(settings.state_path())  # what `budge restore` or the page has put there
         journal = stack.enter_context(Journal(settings.state_path() / "journal.sqlite"))
         recognizer, teacher = open_recognizer(settings, journal, len(source.scale))
         for one in (*outputs, *inputs):  # the inputs first: what is pressed is still answered

@@ -13,13 +13,22 @@ told so: what an annotation covers must not be lost.
 """
 
 import json
-import sqlite3
+import logging
 from collections.abc import Iterable
 from pathlib import Path
+from types import TracebackType
 from typing import NamedTuple, Self
 
-from learner.journal_file import JournalError
+from learner.journal_file import (
+    DamagedError,
+    JournalError,
+    as_damage,
+    mark_damaged,
+    set_aside,
+)
 from learner.journal_rows import SAME_RATE, SECOND_US, Rows, Span, merged
+
+log = logging.getLogger(__name__)
 
 WALL_MOVED_US = 250_000  # less is the drift that NTP takes away
 TO_WIPE = "to wipe"  # in `state`: where rows of what was forgotten still are
@@ -41,10 +50,17 @@ class Journal(Rows):
     def __init__(self, path: Path) -> None:
         """Open or make the journal. Raises JournalError on a file that is something else."""
         super().__init__(path)
-        self._wall: list[tuple[int, int]] = self._db.execute(
-            "SELECT from_us, offset_us FROM wall ORDER BY from_us"
-        ).fetchall()
-        self._read_annotations()
+        self._overfull = False  # as it was told
+        self._unkept: dict[str, bytes] = {}  # to be remembered when the disk takes it
+        with self._opening():
+            self._wall: list[tuple[int, int]] = self._db.execute(
+                "SELECT from_us, offset_us FROM wall ORDER BY from_us"
+            ).fetchall()
+            self._read_annotations()
+            try:
+                int(self.recall("revision") or b"0")
+            except ValueError as error:
+                raise DamagedError(path, "no count of revisions") from error
 
     @property
     def horizon_us(self) -> int:
@@ -63,9 +79,19 @@ class Journal(Rows):
             / SECOND_US
         )
 
-    def prune(self, before_us: int) -> None:
-        """Drop rows older than `before_us` that no annotation covers."""
-        self._prune(before_us, self._covered())
+    def prune(self, before_us: int, most_bytes: int = 2**63) -> None:
+        """Drop rows that no annotation covers: those older than `before_us`.
+
+        And then the oldest of the others, until the file needs at most `most_bytes`.
+        """
+        excess = self._prune(before_us, self._covered(), most_bytes)
+        if excess > 0 and not self._overfull:
+            log.warning(
+                "what was taught alone needs %.0f MB more than max_mb in [journal] allows: nothing"
+                " else is kept for longer than some minutes, and nothing taught is dropped",
+                excess / 1e6,
+            )
+        self._overfull = excess > 0
 
     def _covered(self) -> list[Span]:
         """Return what annotations cover, as disjoint stretches in order."""
@@ -76,12 +102,16 @@ class Journal(Rows):
     # -- the wall clock --------------------------------------------------------------------------
 
     def note_wall(self, at_us: int, offset_us: int) -> None:
-        """Note that from `at_us` on the wall clock is `offset_us` ahead, if that is news."""
+        """Note that from `at_us` on the wall clock is `offset_us` ahead, if that is news.
+
+        Where the disk takes nothing it is news again the next time.
+        """
         if self._wall and abs(self._wall[-1][1] - offset_us) <= WALL_MOVED_US:
             return
-        with self._transaction(durable=False):
-            self._db.execute("INSERT OR REPLACE INTO wall VALUES (?, ?)", (at_us, offset_us))
-        self._wall.append((at_us, offset_us))
+        with self._tolerant():
+            with self._transaction(durable=False):
+                self._db.execute("INSERT OR REPLACE INTO wall VALUES (?, ?)", (at_us, offset_us))
+            self._wall.append((at_us, offset_us))
 
     def at_wall(self, wall_us: int) -> int:
         """Return the journal time at which the wall clock showed this; the latest, if twice."""
@@ -132,6 +162,7 @@ class Journal(Rows):
 
     def retract(self, said: Annotation) -> None:
         """Take back what was said. The row stays, marked, until the activity is forgotten."""
+        self.flush()
         until_us = max(said.start_us, self.end_us)
         with self._transaction(durable=True):
             self._db.execute(
@@ -244,12 +275,14 @@ class Journal(Rows):
             for start_us, end_us in json.loads(spans):
                 self._cut(start_us, end_us, covered)
             self._db.execute("DELETE FROM state WHERE key NOT IN ('revision', ?)", (TO_WIPE,))
+        self._unkept.clear()
         # A deleted row leaves its bytes in free pages and between the others: VACUUM copies what
         # is live into new ones. The old ones are in the WAL until it is cut.
-        self._db.execute("VACUUM")
-        ((busy, *_),) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        if busy:
-            raise sqlite3.OperationalError("another program reads it")
+        with self._noting():
+            self._db.execute("VACUUM")
+            self._truncate()
+        for file in set_aside(self._path):
+            file.unlink()
         with self._transaction(durable=False):
             self._db.execute("DELETE FROM state WHERE key = ?", (TO_WIPE,))
 
@@ -264,11 +297,20 @@ class Journal(Rows):
         self._put("revision", str(self.revision + 1).encode())
 
     def remember(self, key: str, value: bytes) -> None:
-        """Keep `value` under `key`, without waiting for the disk, until something is forgotten."""
-        with self._transaction(durable=False):
-            self._put(key, value)
+        """Keep `value` under `key`, without waiting for the disk, until something is forgotten.
+
+        Where the disk takes nothing it is kept in memory, and written with what is next.
+        """
+        self._unkept[key] = value
+        with self._tolerant():
+            with self._transaction(durable=False):
+                for each in self._unkept.items():
+                    self._put(*each)
+            self._unkept.clear()
 
     def recall(self, key: str) -> bytes | None:
+        if key in self._unkept:
+            return self._unkept[key]
         row = self._db.execute("SELECT value FROM state WHERE key = ?", (key,)).fetchone()
         return None if row is None else bytes(row[0])
 
@@ -278,5 +320,18 @@ class Journal(Rows):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close; where damage was met, see that the next opening knows, and raise DamagedError."""
+        damage = as_damage(self._path, error)
+        if damage is None:
+            self.close()
+            return
+        mark_damaged(self._path)
+        self._db.close()
+        if damage is not error:
+            raise damage from error

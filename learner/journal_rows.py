@@ -1,9 +1,10 @@
 """What the sensor saw: runs of uniform rows in the journal's file, never a splice over a gap."""
 
+import logging
 from bisect import bisect_left, bisect_right
+from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import ceil, floor
 from pathlib import Path
 from typing import NamedTuple
@@ -11,10 +12,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from learner.journal_file import JournalError, open_database
+from learner.journal_disk import Disk
+from learner.journal_file import DamagedError
+
+log = logging.getLogger(__name__)
 
 SECOND_US = 1_000_000
 BLOB_ROWS = 1024  # at most this many rows in one blob: bounds what a look-up must search
+BATCH_ROWS = 16 * BLOB_ROWS  # at most this many rows in one transaction, and …
+MAX_BATCHES = (
+    16  # … this many batches in memory while the disk is full: an hour and a half at 50 Hz
+)
+BLOB_OVERHEAD = 300  # bytes in the file that a blob's rows do not account for, about
 SAME_RATE = 0.005  # a recording's measured rate is as good as the grid's if it differs less
 BLOCK_WINDOWS = 256  # windows fetched at once: bounds the memory of a long stretch
 
@@ -30,6 +39,15 @@ def merged(spans: Iterable[Span]) -> list[Span]:
         else:
             disjoint.append((start, end))
     return disjoint
+
+
+# The last blob of a run ends where the run does: all of them would be a third of the file to read.
+RUNS = """
+SELECT id, start_us, rate_hz, scale,
+(SELECT first + n FROM rows WHERE run = run.id ORDER BY first DESC LIMIT 1) FROM run ORDER BY id"""
+SCALE_BYTES = {4 * channels for channels in range(1, 65)}
+MOST_ROWS = 10**11  # of a run
+LATEST_US = 10**16  # the year 2286
 
 
 class StoredWindow(NamedTuple):
@@ -64,39 +82,51 @@ class _Run:
         return self.at_us(self.rows)
 
 
-class Rows:
+@dataclass(slots=True, eq=False)
+class _Batch:
+    """Rows of one run that are not in the file yet."""
+
+    run: int
+    first: int
+    rows: int = 0
+    parts: list[NDArray[np.int16]] = field(default_factory=list)
+
+    def blobs(self) -> Iterator[tuple[int, int, int, bytes]]:
+        """Yield what goes into the table: run, first row, number of rows, counts."""
+        counts = np.concatenate(self.parts).astype("<i2")
+        for at in range(0, len(counts), BLOB_ROWS):
+            part = counts[at : at + BLOB_ROWS]
+            yield self.run, self.first + at, len(part), part.tobytes()
+
+
+class Rows(Disk):
     """The file, and the rows in it; what was said of them is the Journal's."""
 
     def __init__(self, path: Path) -> None:
         """Open or make the file. Raises JournalError on one that is something else."""
-        self._path = path
-        self._db = open_database(path)
-        self._runs = [
-            _Run(id_, start_us, rate_hz, np.frombuffer(scale, "<f4").astype(np.float32), rows or 0)
-            for id_, start_us, rate_hz, scale, rows in self._db.execute(
-                "SELECT id, start_us, rate_hz, scale,"
-                " (SELECT max(first + n) FROM rows WHERE run = run.id) FROM run ORDER BY id"
-            )
-        ]
+        super().__init__(path)
+        self.dropped_rows = 0  # that waited for room on the disk until there were too many
+        with self._opening():
+            self._runs = [self._checked_run(*row) for row in self._db.execute(RUNS)]
+        self._new_runs: list[tuple[int, int, float, bytes, str]] = []  # not yet in the file
         self._pruned_us = 0  # older rows than this were looked at already
-        self._waiting: list[NDArray[np.int16]] = []  # rows of the last run, not yet in the file
-        self._waiting_rows = 0
+        self._waiting: deque[_Batch] = deque()
 
-    @contextmanager
-    def _transaction(self, *, durable: bool) -> Iterator[None]:
-        """Commit on leaving, and roll back on an error; `durable` waits for the disk.
-
-        In WAL mode a FULL commit syncs all that NORMAL commits wrote before it, too.
-        """
-        self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")  # on a full disk it is this that fails
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
+    def _checked_run(
+        self, id_: int, start_us: int, rate_hz: float, scale: bytes, rows: int | None
+    ) -> _Run:
+        """What a torn or a stranger's file says may be no run: then nothing follows from it."""
+        whole = (
+            abs(start_us) < LATEST_US
+            and 0.1 <= rate_hz <= 1e5
+            and len(scale) in SCALE_BYTES
+            and 0 <= (rows or 0) < MOST_ROWS
+        )
+        if not whole:
+            raise DamagedError(self._path, f"run {id_} is none")
+        return _Run(
+            id_, start_us, rate_hz, np.frombuffer(scale, "<f4").astype(np.float32), rows or 0
+        )
 
     @property
     def end_us(self) -> int:
@@ -107,44 +137,55 @@ class Rows:
         self, start_us: int, rate_hz: float, scale: NDArray[np.float32], cause: str
     ) -> None:
         """Begin a run after the last one: never before its end, since time only goes forward."""
-        self.flush()
         start_us = max(start_us, self.end_us)
-        with self._transaction(durable=False):
-            cursor = self._db.execute(
-                "INSERT INTO run (start_us, rate_hz, scale, cause) VALUES (?, ?, ?, ?)",
-                (start_us, rate_hz, scale.astype("<f4").tobytes(), cause),
-            )
-        if cursor.lastrowid is None:  # only a failed INSERT has none
-            raise JournalError(f"{self._path} took no run")
-        self._runs.append(_Run(cursor.lastrowid, start_us, rate_hz, scale, 0))
+        id_ = self._runs[-1].id + 1 if self._runs else 1
+        self._new_runs.append((id_, start_us, rate_hz, scale.astype("<f4").tobytes(), cause))
+        self._runs.append(_Run(id_, start_us, rate_hz, scale, 0))
+        self.keep()
 
     def append(self, counts: NDArray[np.int16]) -> None:
-        """Add (n, c) rows to the last run. They are kept in memory until `flush`."""
+        """Add (n, c) rows to the last run. They are kept in memory until `flush`.
+
+        While the disk takes nothing the oldest of those that wait are dropped when there are too
+        many: a hole in the run, as where rows were pruned, and no window is looked for across it.
+        """
         run = self._runs[-1]
         if counts.ndim != 2 or counts.shape[1] != len(run.scale):
             raise ValueError(f"rows have shape {counts.shape}, expected (n, {len(run.scale)})")
-        self._waiting.append(counts)
-        self._waiting_rows += len(counts)
+        batch = self._waiting[-1] if self._waiting else None
+        if batch is None or batch.run != run.id or batch.rows + len(counts) > BATCH_ROWS:
+            if len(self._waiting) >= MAX_BATCHES and not self.keep():
+                self.dropped_rows += self._waiting.popleft().rows
+            batch = _Batch(run.id, run.rows)
+            self._waiting.append(batch)
+        batch.parts.append(counts)
+        batch.rows += len(counts)
         self._runs[-1] = replace(run, rows=run.rows + len(counts))
 
+    def keep(self, *, durable: bool = False) -> bool:
+        """Flush if the disk lets it. False where not: the rows wait, and `trouble` says why."""
+        with self._tolerant():
+            self.flush(durable=durable)
+            return True
+        return False
+
     def flush(self, *, durable: bool = False) -> None:
-        """Write the rows that wait; `durable` returns only when they are on the disk."""
-        if not self._waiting:
-            return
-        run = self._runs[-1]
-        counts = np.concatenate(self._waiting).astype("<i2")
-        first = run.rows - self._waiting_rows
-        with self._transaction(durable=durable):
-            self._db.executemany(
-                "INSERT INTO rows (run, first, n, counts) VALUES (?, ?, ?, ?)",
-                [
-                    (run.id, first + at, len(part), part.tobytes())
-                    for at in range(0, len(counts), BLOB_ROWS)
-                    for part in [counts[at : at + BLOB_ROWS]]
-                ],
-            )
-        self._waiting.clear()
-        self._waiting_rows = 0
+        """Write the rows that wait; `durable` returns only when they are on the disk.
+
+        Raises sqlite3.OperationalError where the disk does not take them: they wait on.
+        """
+        while self._waiting or self._new_runs:
+            batch = self._waiting[0] if self._waiting else None
+            with self._transaction(durable=durable and len(self._waiting) <= 1):
+                self._db.executemany("INSERT INTO run VALUES (?, ?, ?, ?, ?)", self._new_runs)
+                if batch is not None:
+                    self._db.executemany(
+                        "INSERT INTO rows (run, first, n, counts) VALUES (?, ?, ?, ?)",
+                        batch.blobs(),
+                    )
+            self._new_runs.clear()
+            if batch is not None:
+                self._waiting.popleft()
 
     def recorded(self, start_us: int, end_us: int) -> bool:
         """Tell whether any row between the two is still kept."""
@@ -179,16 +220,25 @@ class Rows:
             # One too many at both ends, for the rounding; the comparison below is the exact one.
             low = max(0, int(run.row_at(start_us)) // hop - 1)
             high = min(int(run.row_at(end_us)) // hop + 1, (run.rows - length) // hop + 1)
-            for block in range(low, high, BLOCK_WINDOWS):
-                indices = range(block, min(block + BLOCK_WINDOWS, high))
-                rows, kept = self._rows(run, indices[0] * hop, indices[-1] * hop + length)
-                for index in indices:
-                    at = (index - block) * hop
+            while low < high:
+                past = min(low + BLOCK_WINDOWS, high)
+                rows, kept = self._rows(run, low * hop, (past - 1) * hop + length)
+                for index in range(low, past):
+                    at = (index - low) * hop
                     first_us, past_us = run.at_us(index * hop), run.at_us(index * hop + length)
                     inside = start_us <= first_us and past_us <= end_us
                     if inside and kept[at : at + length].all():
                         samples = rows[at : at + length].astype(np.float32) * run.scale
                         yield StoredWindow(run.id, index, first_us, past_us, samples)
+                # On to where there are rows again, which may be far.
+                low = past if kept.any() else max(past, self._next_stored(run, past * hop) // hop)
+
+    def _next_stored(self, run: _Run, row: int) -> int:
+        """Return `row`, or the next one that is kept if that is later."""
+        (first,) = self._db.execute(
+            "SELECT min(first) FROM rows WHERE run = ? AND first > ?", (run.id, row - BLOB_ROWS)
+        ).fetchone()
+        return run.rows if first is None else max(row, int(first))
 
     def _rows(
         self, run: _Run, first: int, past: int
@@ -200,29 +250,57 @@ class Rows:
             "SELECT first, counts FROM rows WHERE run = ? AND first > ? AND first < ?",
             (run.id, first - BLOB_ROWS, past),
         ):
-            part = np.frombuffer(blob, "<i2").reshape(-1, len(run.scale))
+            part = self._counts(run, blob)
             low, high = max(at, first), min(at + len(part), past)
             if low < high:
                 rows[low - first : high - first] = part[low - at : high - at]
                 kept[low - first : high - first] = True
         return rows, kept
 
-    def _prune(self, before_us: int, covered: list[Span]) -> None:
-        """Drop the blobs older than `before_us` that nothing covered reaches into."""
-        drop = []
-        for run in self._runs_between(self._pruned_us, before_us):
+    def _counts(self, run: _Run, blob: bytes) -> NDArray[np.int16]:
+        if len(blob) % (2 * len(run.scale)):
+            raise DamagedError(self._path, f"rows of run {run.id} that are not whole")
+        return np.frombuffer(blob, "<i2").reshape(-1, len(run.scale))
+
+    def _prune(self, before_us: int, covered: list[Span], most_bytes: int) -> int:
+        """Drop the blobs older than `before_us` that nothing covered reaches into.
+
+        Then the next oldest ones until the file needs at most `most_bytes`. Returns by how many
+        it still needs more. Does nothing while the disk takes nothing.
+        """
+        excess = self._used_bytes() - most_bytes
+        drop, looked_us = [], self.end_us
+        for run, first, n in self._blobs_since(self._pruned_us):
+            start_us, end_us = run.at_us(first), run.at_us(first + n)
+            if end_us > before_us and excess <= 0:
+                looked_us = start_us
+                break
+            next_one = bisect_right(covered, start_us, key=lambda stretch: stretch[1])
+            if not (next_one < len(covered) and covered[next_one][0] < end_us):
+                drop.append((run.id, first))
+                excess -= n * 2 * len(run.scale) + BLOB_OVERHEAD
+        with self._tolerant():
+            with self._transaction(durable=False):
+                self._db.executemany("DELETE FROM rows WHERE run = ? AND first = ?", drop)
+            self._pruned_us = max(self._pruned_us, min(looked_us, max(before_us, 0)))
+        return excess
+
+    def _blobs_since(self, time_us: int) -> Iterator[tuple[_Run, int, int]]:
+        """Yield run, first row and number of rows of every blob that ends after then, in order."""
+        for run in self._runs_between(time_us, self.end_us):
             for first, n in self._db.execute(
-                "SELECT first, n FROM rows WHERE run = ? AND first + n > ?",
-                (run.id, run.row_at(self._pruned_us)),
+                "SELECT first, n FROM rows WHERE run = ? AND first > ? ORDER BY first",
+                (run.id, run.row_at(time_us) - BLOB_ROWS),
             ):
-                start_us, end_us = run.at_us(first), run.at_us(first + n)
-                next_one = bisect_right(covered, start_us, key=lambda stretch: stretch[1])
-                kept = next_one < len(covered) and covered[next_one][0] < end_us
-                if end_us <= before_us and not kept:
-                    drop.append((run.id, first))
-        with self._transaction(durable=False):
-            self._db.executemany("DELETE FROM rows WHERE run = ? AND first = ?", drop)
-        self._pruned_us = max(self._pruned_us, before_us)
+                if run.at_us(first + n) > time_us:
+                    yield run, first, n
+
+    def _used_bytes(self) -> int:
+        page_bytes, pages, free = (
+            int(self._db.execute(f"PRAGMA {name}").fetchone()[0])
+            for name in ("page_size", "page_count", "freelist_count")
+        )
+        return page_bytes * (pages - free)
 
     def _cut(self, start_us: int, end_us: int, covered: list[Span]) -> None:
         """Delete the rows between the two that nothing covers, to the row; in a transaction."""
@@ -233,7 +311,7 @@ class Rows:
                 "SELECT first, counts FROM rows WHERE run = ? AND first > ? AND first < ?",
                 (run.id, low - BLOB_ROWS, past),
             ).fetchall():
-                counts = np.frombuffer(blob, "<i2").reshape(-1, len(run.scale))
+                counts = self._counts(run, blob)
                 kept = np.ones(len(counts), np.bool_)
                 kept[max(low - first, 0) : past - first] = False
                 for spared_low, spared_past in spared:
@@ -247,5 +325,6 @@ class Rows:
         self._pruned_us = 0  # what is left of their blobs was kept by what covered them
 
     def close(self) -> None:
-        self.flush()
+        if not self.keep():
+            log.warning("%d rows were not kept", sum(batch.rows for batch in self._waiting))
         self._db.close()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from firmware_bridge.source import Chunk
 from firmware_bridge.window import Window, Windower
 from learner.journal import Annotation, Journal
-from learner.journal_file import JournalError
+from learner.journal_file import DamagedError, JournalError
 from learner.journal_rows import BLOB_ROWS
 
 SCALE = np.array([0.0023, 0.0023, 0.0024], np.float32)
@@ -326,7 +326,7 @@ def test_a_strangers_file_is_refused_and_left_alone(tmp_path: Path) -> None:
         db.execute("CREATE TABLE theirs (x)")
     db.close()
 
-    with pytest.raises(JournalError, match=r"not a budge journal .*: move it away and start again"):
+    with pytest.raises(DamagedError, match=r"not a whole budge journal .*: start budge again"):
         Journal(text)
     with pytest.raises(JournalError, match="a database of another program"):
         Journal(other)

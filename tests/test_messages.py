@@ -4,7 +4,16 @@ import msgspec
 import pytest
 
 from deploy import messages
-from deploy.messages import RESPONSES, Message, rfc3339
+from deploy.messages import (
+    RESPONSES,
+    Confusion,
+    Controls,
+    Ended,
+    Message,
+    Score,
+    Stretch,
+    rfc3339,
+)
 
 RESPONSE = {
     "v": int,
@@ -59,7 +68,14 @@ CONTRACT = {
     "Label": (
         "label",
         True,
-        {"v": int, "label": str, "since": str | None, "windows": int, "error": str | None},
+        {
+            "v": int,
+            "label": str,
+            "since": str | None,
+            "windows": int,
+            "error": str | None,
+            "ended": Ended | None,
+        },
     ),
     "Info": (
         "info",
@@ -77,6 +93,35 @@ CONTRACT = {
             "classifier": str,
             "activities": dict[str, int],
             "model": str,
+            "base": str,
+        },
+    ),
+    "Taught": (
+        "taught",
+        True,
+        {"v": int, "stretches": tuple[Stretch, ...], "undo": Stretch | None},
+    ),
+    "Scores": (
+        "scores",
+        True,
+        {
+            "v": int,
+            "activities": dict[str, Score],
+            "confused": tuple[Confusion, ...],
+            "advice": str | None,
+        },
+    ),
+    "Controls": ("controls", True, {"v": int, "learning": bool, "threshold_percent": float}),
+    "Trace": (
+        "trace",
+        False,
+        {
+            "v": int,
+            "ts": str,
+            "rate_hz": float,
+            "x": tuple[float, ...],
+            "y": tuple[float, ...],
+            "z": tuple[float, ...],
         },
     ),
     "Health": (
@@ -103,12 +148,34 @@ CONTRACT = {
     "Response": ("response/label", False, RESPONSE),
     "RenameResponse": ("response/rename", False, RESPONSE),
     "ForgetResponse": ("response/forget", False, RESPONSE),
+    "ControlResponse": ("response/controls", False, RESPONSE),
+    "RebuildResponse": ("response/rebuild", False, RESPONSE),
+    "RestartResponse": ("response/restart", False, RESPONSE),
 }
-COMMANDS = {"label/set", "label/undo", "request/rename", "request/forget"}
+PARTS = {
+    Stretch: {"id": int, "activity": str, "start": str, "end": str | None, "origin": str},
+    Ended: {"reason": str, "activity": str, "start": str, "end": str, "until": str},
+    Score: {"windows": int, "right": float | None},
+    Confusion: {"one": str, "other": str, "share": float},
+}
+COMMANDS = {
+    "label/set": "response/label",
+    "label/undo": "response/label",
+    "learning/set": "response/controls",
+    "threshold/set": "response/controls",
+    "request/rename": "response/rename",
+    "request/forget": "response/forget",
+    "request/rebuild": "response/rebuild",
+    "request/restart": "response/restart",
+}
 
 
 def kinds(of: type[Message]) -> set[str]:
     return {name for kind in of.__subclasses__() for name in (kind.__name__, *kinds(kind))}
+
+
+def types(of: type[msgspec.Struct]) -> dict[str, object]:
+    return {field.name: field.type for field in msgspec.structs.fields(of)}
 
 
 def test_every_message_is_under_contract() -> None:
@@ -116,7 +183,7 @@ def test_every_message_is_under_contract() -> None:
 
 
 def test_the_topics_of_commands_are_frozen() -> None:
-    assert set(RESPONSES) == COMMANDS
+    assert {command: answer.topic for command, answer in RESPONSES.items()} == COMMANDS
 
 
 @pytest.mark.parametrize("name", CONTRACT)
@@ -125,7 +192,22 @@ def test_topic_names_and_types_are_frozen(name: str) -> None:
     topic, retained, fields = CONTRACT[name]
 
     assert (kind.topic, kind.retained) == (topic, retained)
-    assert {field.name: field.type for field in msgspec.structs.fields(kind)} == fields
+    assert types(kind) == fields
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)
+def test_names_and_types_of_parts_are_frozen(part: type[msgspec.Struct]) -> None:
+    assert types(part) == PARTS[part]
+
+
+def test_what_a_newer_budge_adds_does_not_hinder_an_older_one() -> None:
+    later = b'{"v":1,"learning":true,"threshold_percent":0.0,"mood":"fine"}'
+
+    assert msgspec.json.decode(later, type=Controls).learning
+
+
+def test_words_that_stand_for_nothing_are_frozen() -> None:
+    assert (messages.UNSURE, messages.NOT_LABELLING) == ("unsure", "not labelling")
 
 
 def test_time_is_rfc3339_in_utc() -> None:

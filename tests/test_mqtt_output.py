@@ -11,15 +11,21 @@ from pathlib import Path
 from typing import Self
 
 import pytest
+from brokers import with_password
 from budge import Budge
 from mosquitto import Mosquitto, free_port
 from msgspec.structs import replace
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 from phone import Phone
 
-from deploy.client import NoAnswerError, ask
-from deploy.messages import Label, Window
+from deploy.client import NoAnswerError, ask, connected
+from deploy.messages import Activity, Controls, Label, Response, Scores, Taught, Trace, Window
+from deploy.output import Command
 from deploy.outputs.mqtt import BRIEF_TIMES, CLOSE_S, LOSSLESS_WAIT_S, Output, client_id
 from deploy.settings import Settings
+
+both_protocols = pytest.mark.parametrize("protocol", ["3.1.1", "5"])
 
 
 def settings(port: int, **more: object) -> Settings:
@@ -30,11 +36,23 @@ def settings(port: int, **more: object) -> Settings:
 @contextmanager
 def running(chosen: Settings) -> Iterator[Output]:
     output = Output(chosen, None)
-    output.start(lambda _topic, _payload: None)
+    output.start(lambda *_: True)
     try:
         yield output
     finally:
         output.close()
+
+
+def kept_in(heard: list[tuple[str, bytes]]) -> Command:
+    """Make a command that keeps what comes, its topic and its payload."""
+
+    def command(
+        topic: str, payload: bytes, _answered: Callable[[Response], None] | None = None, /
+    ) -> bool:
+        heard.append((topic, payload))
+        return True
+
+    return command
 
 
 def label(windows: int, name: str = "walking") -> Label:
@@ -109,11 +127,14 @@ def retained(port: int) -> Label:
         return Label(**newcomer.wait_for("label"))
 
 
-def test_what_a_dying_connection_swallowed_never_replaces_what_is_true_now(tmp_path: Path) -> None:
+@both_protocols
+def test_what_a_dying_connection_swallowed_never_replaces_what_is_true_now(
+    tmp_path: Path, protocol: str
+) -> None:
     with (
         Mosquitto(tmp_path) as broker,
         Wire(broker.port) as wire,
-        running(settings(wire.port)) as output,
+        running(settings(wire.port, protocol=protocol)) as output,
         Phone(broker.port, "test") as phone,
     ):
         phone.wait_for("availability", lambda m: m == "online")
@@ -146,28 +167,21 @@ def test_a_broker_that_is_not_there_is_told_once_in_one_sentence(
 WRONG = {"username": "pi", "password": "wrong"}
 
 
-def with_password(folder: Path) -> Mosquitto:
-    broker = Mosquitto(folder)
-    (folder / "passwords").write_text("")
-    (folder / "mosquitto.conf").write_text(
-        # As root it would become mosquitto's own user, who may not read the file.
-        f"user root\nlistener {broker.port} 127.0.0.1\nallow_anonymous false\n"
-        f"password_file {folder / 'passwords'}\n"
-    )
-    return broker
-
-
+@both_protocols
 def test_a_broker_that_refuses_us_is_told_once(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, protocol: str
 ) -> None:
     caplog.set_level(logging.INFO)
     with (
         with_password(tmp_path) as broker,
-        running(settings(broker.port, **WRONG)),
+        running(settings(broker.port, protocol=protocol, **WRONG)),
     ):
         time.sleep(3.5)  # three tries
 
-    assert caplog.messages == [f"the broker at {broker.address} refused us: Not authorized"]
+    advice = "check username and password in [mqtt]"
+    assert caplog.messages == [
+        f"the broker at {broker.address} refused us: Not authorized: {advice}"
+    ]
 
 
 def test_a_label_with_a_wrong_password_is_told_what_the_broker_said(tmp_path: Path) -> None:
@@ -199,17 +213,97 @@ def test_a_label_is_published_once_though_the_connection_is_made_twice(tmp_path:
 
 
 def test_what_others_say_below_label_is_no_command(tmp_path: Path) -> None:
-    heard: list[str] = []
+    heard: list[tuple[str, bytes]] = []
     with Mosquitto(tmp_path) as broker, Phone(broker.port, "test") as phone:
         output = Output(settings(broker.port), None)
-        output.start(lambda topic, _payload: heard.append(topic))
+        output.start(kept_in(heard))
         phone.wait_for("availability", lambda m: m == "online")
         for topic in ("label/state", "label/undo", "label/set"):
             phone.press("x", topic=topic)
-        eventually(lambda: "label/set" in heard)
+        eventually(lambda: ("label/set", b"x") in heard)
         output.close()
 
-    assert heard == ["label/undo", "label/set"]
+    assert heard == [("label/undo", b"x"), ("label/set", b"x")]
+
+
+@both_protocols
+def test_what_was_pressed_while_the_connection_hung_is_not_heard_later(
+    tmp_path: Path, protocol: str
+) -> None:
+    heard: list[tuple[str, bytes]] = []
+    with (
+        Mosquitto(tmp_path) as broker,
+        Phone(broker.port, "test") as phone,
+        Wire(broker.port) as wire,
+    ):
+        output = Output(settings(wire.port, protocol=protocol), None)
+        output.start(kept_in(heard))
+        phone.wait_for("availability", lambda m: m == "online")
+        wire.mute.set()
+        phone.press("walking")
+        phone.wait_for("label/set")
+        # To us it is lost, to the broker it only hangs: it holds our session, and the press.
+        output._client.socket().shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]
+        wire.mute.clear()
+        heard_before = len(phone.messages)
+        phone.wait_for("availability", lambda m: m == "online", after=heard_before)
+        phone.press("running")
+        eventually(lambda: ("label/set", b"running") in heard)
+        output.close()
+
+    assert heard == [("label/set", b"running")]
+
+
+@both_protocols
+def test_what_it_says_stands_in_its_order_for_who_comes_later(
+    tmp_path: Path, protocol: str
+) -> None:
+    said = {
+        "activity": Activity(
+            activity="unsure", confidence=0, since="", ts="", novelty=1, probabilities={}
+        ),
+        "label": label(3),
+        "taught": Taught(stretches=(), undo=None),
+        "scores": Scores(activities={}),
+        "controls": Controls(learning=True, threshold_percent=0),
+    }
+    with Mosquitto(tmp_path) as broker, Phone(broker.port, "test") as phone:
+        output = Output(settings(broker.port, protocol=protocol), None)
+        for message in said.values():
+            output.send(message)
+        output.start(lambda *_: True)
+        phone.wait_for("activity")
+        heard = [topic for topic, _ in phone.messages]
+        output.close()
+        with Phone(broker.port, "test") as newcomer:
+            assert newcomer.wait_for("availability") == "offline"
+            assert all(newcomer.wait_for(topic) for topic in said)
+
+    assert heard == ["availability", *reversed(said)]
+
+
+def test_rows_to_draw_are_not_for_the_broker(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as broker, Phone(broker.port, "test") as phone:
+        with running(settings(broker.port)) as output:
+            phone.wait_for("availability", lambda m: m == "online")
+            output.send(Trace(ts="", rate_hz=10, x=(), y=(), z=()))
+            output.send(label(1))
+            phone.wait_for("label")
+
+        assert phone.of("trace") == []
+
+
+def test_a_command_may_have_a_time_after_which_it_is_void(tmp_path: Path) -> None:
+    heard: list[tuple[str, bytes]] = []
+    expiry = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    expiry.MessageExpiryInterval = 30
+    with Mosquitto(tmp_path) as broker, connected(settings(broker.port)) as phone:
+        output = Output(settings(broker.port), None)
+        output.start(kept_in(heard))
+        eventually(output._connected.is_set)
+        phone.publish("budge/test/label/set", "walking", qos=1, properties=expiry)
+        eventually(lambda: heard == [("label/set", b"walking")])
+        output.close()
 
 
 def test_devices_of_two_bases_do_not_take_each_others_connection() -> None:
@@ -217,10 +311,13 @@ def test_devices_of_two_bases_do_not_take_each_others_connection() -> None:
     assert len(client_id("b" * 128, "d" * 64)) <= 23  # all that MQTT 3.1.1 promises
 
 
-def test_two_of_one_name_are_told_so_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@both_protocols
+def test_two_of_one_name_are_told_so_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, protocol: str
+) -> None:
     caplog.set_level(logging.INFO)
     with Mosquitto(tmp_path) as broker:
-        chosen = settings(broker.port)
+        chosen = settings(broker.port, protocol=protocol)
         with running(chosen), running(chosen):
             eventually(lambda: "another budge" in caplog.text, 30)
             told = len(caplog.messages)
@@ -231,14 +328,16 @@ def test_two_of_one_name_are_told_so_once(tmp_path: Path, caplog: pytest.LogCapt
     assert len(caplog.messages) - told <= 2 * BRIEF_TIMES
 
 
-def test_it_ends_within_its_deadline_on_a_mute_connection(tmp_path: Path) -> None:
+@both_protocols
+def test_it_ends_within_its_deadline_on_a_mute_connection(tmp_path: Path, protocol: str) -> None:
     with (
         Mosquitto(tmp_path) as broker,
         Phone(broker.port, "test") as phone,
         Wire(broker.port) as wire,
     ):
-        output = Output(settings(wire.port, window=True, lossless=True), None)
-        output.start(lambda _topic, _payload: None)
+        chosen = settings(wire.port, window=True, lossless=True, protocol=protocol)
+        output = Output(chosen, None)
+        output.start(lambda *_: True)
         phone.wait_for("availability", lambda m: m == "online")
         wire.mute.set()
         for number in range(50):
@@ -249,9 +348,27 @@ def test_it_ends_within_its_deadline_on_a_mute_connection(tmp_path: Path) -> Non
         assert time.monotonic() - began_s < CLOSE_S + 1  # one deadline, not one a window
 
 
-def test_a_recording_gets_every_window_through_a_broker_that_comes_late(tmp_path: Path) -> None:
+@both_protocols
+def test_its_last_words_come_behind_all_it_had_to_say(tmp_path: Path, protocol: str) -> None:
+    with Mosquitto(tmp_path) as broker, Phone(broker.port, "test") as phone:
+        with running(settings(broker.port, protocol=protocol)) as output:
+            phone.wait_for("availability", lambda m: m == "online")
+            for number in range(100):
+                output.send(Response(status="ok", data={"n": number}))
+        phone.wait_for("availability", lambda m: m == "offline")
+        heard = [m["data"]["n"] for m in phone.of("response/label")]
+
+    assert heard == list(range(100))
+    assert phone.messages[-1] == ("availability", "offline")
+
+
+@both_protocols
+def test_a_recording_gets_every_window_through_a_broker_that_comes_late(
+    tmp_path: Path, protocol: str
+) -> None:
     broker = Mosquitto(tmp_path)
-    with running(settings(broker.port, window=True, lossless=True)) as output:
+    chosen = settings(broker.port, window=True, lossless=True, protocol=protocol)
+    with running(chosen) as output:
         output.send(window(0))
         output.send(window(1))
         with broker, Phone(broker.port, "test") as phone:

@@ -40,11 +40,11 @@ const KINDS = [
 const HUES = 9; // of style.css
 const PATTERNS = 3; // beside plain, 0
 
-// How a name looks: icon, hue, pattern; and its sign on the ribbon, where the icon may be another's, too.
+// How a name looks. On the ribbon it has a sign: the icon, where that is its alone.
 export function look(name) {
 	if (name === UNSURE) return { icon: "unsure", hue: "none", pattern: 0, sign: "unsure" };
 	const word = name.toLowerCase();
-	const [icon, , hue] = KINDS.find(([, words]) => words.test(word)) ?? ["any"];
+	const [icon, , hue] = KINDS.find(([, pattern]) => pattern.test(word)) ?? ["any"];
 	if (word === icon && hue !== undefined) return { icon, hue, pattern: icon === "resting" ? 1 : 0, sign: icon };
 	// FNV-1a: the same on every phone, today and tomorrow.
 	let code = 0x811c9dc5;

@@ -115,13 +115,12 @@ async function bringBack({ target }) {
 function drawHealth() {
 	const { health, info } = said;
 	if (!health || !info) return;
-	const { state, rate_hz, gaps, lost, errors, waiting, uptime_s, temperature_c } = health;
+	const { state, rate_hz, gaps, lost, errors, waiting, temperature_c } = health;
 	const facts = [
 		words.health[state] + (state === "connected" ? ` ${words.rate(rate_hz)}` : ""),
 		words.gaps(gaps, lost),
 		errors && words.errors(errors),
 		waiting > 5 && words.behind,
-		words.uptime(uptime_s),
 		temperature_c && words.temperature(temperature_c),
 		words.about(info.version, info.classifier, info.source),
 	];

@@ -16,7 +16,7 @@ export const words = {
 	pairTitle: "Connect this phone",
 	pairTerminal: "In a terminal on the Pi, type",
 	pairScan: "Point this phone's camera at the code, and open the link.",
-	pairPaste: "Or paste the link here",
+	pairPaste: "Or paste the link",
 	pairConnect: "Connect",
 	pairUnknown: "The Pi does not know this phone any more. Connect it again.",
 	pairNoToken: "There is no key in this: the link ends in #token=…",
@@ -118,7 +118,6 @@ export const words = {
 	gaps: (n, lost) => (n || lost ? `Interrupted ${plural(n, "time")}, ${plural(lost, "reading")} lost.` : "Not interrupted so far."),
 	errors: (n) => `${plural(n, "error")} of the sensor.`,
 	behind: "The Pi is too slow at the moment: it is catching up.",
-	uptime: (seconds) => `On for ${span(seconds)}.`,
 	temperature: (c) => `The Pi is ${c < 70 ? "" : "too hot, give it air: "}${Math.round(c)} °C.`,
 	about: (version, classifier, source) => `budge ${version}, ${classifier}, ${source}.`,
 

@@ -1,0 +1,1 @@
+"""What `budge doctor` looks at: one file a subject, `check(case)` yields what it finds."""
