@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from learner.evaluation.figures import (
     unknown_figures,
 )
 from learner.evaluation.protocols import PROTOCOLS, ProtocolError
+
+FEW_CURVES = 5  # so many that each may have a second, dotted one
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,21 +102,28 @@ def to_json(
 
 
 def draw(curves: Sequence[Curve], file: Path) -> None:
-    """Draw accuracy against seconds taught of each activity, the mean and the worst person."""
+    """Draw accuracy against seconds taught of each activity, the mean and the worst person.
+
+    The worst is left out where there are so many curves that nobody could follow it.
+    """
     matplotlib = import_module("matplotlib")
     matplotlib.use("agg")  # no window, wherever this runs
-    figure, axes = import_module("matplotlib.pyplot").subplots(layout="constrained")
-    for curve in curves:
+    pyplot = import_module("matplotlib.pyplot")
+    figure, axes = pyplot.subplots(figsize=(8, 4.8), layout="constrained")
+    few = len(curves) <= FEW_CURVES
+    for curve, colour in zip(curves, cycle(pyplot.get_cmap("tab10" if few else "tab20").colors)):
         accuracy = np.array(curve.accuracy)
-        (line,) = axes.plot(curve.seconds, accuracy.mean(axis=0), label=curve.classifier)
-        axes.plot(curve.seconds, accuracy.min(axis=0), ":", color=line.get_color())
+        axes.plot(curve.seconds, accuracy.mean(axis=0), label=curve.classifier, color=colour)
+        if few:
+            axes.plot(curve.seconds, accuracy.min(axis=0), ":", color=colour)
     ticks = sorted({each for curve in curves for each in curve.seconds})
     axes.set(xscale="log", xlabel="seconds taught of each activity", ylabel="accuracy")
     axes.set_xticks(ticks, [f"{each:.3g}" for each in ticks], minor=False)
     axes.minorticks_off()
-    axes.set_title("next session: mean, and the worst person (dotted)")
+    worst = ", and the worst person (dotted)" if few else ""
+    axes.set_title(f"next session: mean of the people{worst}")
     axes.grid(visible=True, alpha=0.3)
-    axes.legend()
+    figure.legend(loc="outside right center")
     figure.savefig(file, dpi=150)
 
 

@@ -153,6 +153,13 @@ def connected(port: int, address: str = HERE) -> socket.socket:
     return socket.create_connection((HERE, port), PATIENCE_S, source_address=(address, 0))
 
 
+def answer_to(connection: socket.socket) -> Answer:
+    """Read one answer, whatever else was sent or not."""
+    with http.client.HTTPResponse(connection) as response:
+        response.begin()
+        return Answer(response)
+
+
 def held(port: int) -> int:
     """Count the connections that the server at this port holds, as the kernel knows them."""
     lines = Path("/proc/net/tcp").read_text().splitlines()[1:]

@@ -181,7 +181,7 @@ def test_the_page_is_named_where_it_is_served_to_others() -> None:
     served = described(outputs=outputs, page=Page(port=8081))["device"]
 
     assert re.fullmatch(r"http://[^/.]+\.local:8081/", served["configuration_url"])
-    assert "configuration_url" not in described()["device"]
+    assert "configuration_url" not in described(outputs=("mqtt",))["device"]
     here = described(outputs=outputs, page=Page(host="127.0.0.1"))["device"]
     assert "configuration_url" not in here
 

@@ -176,9 +176,11 @@ def _broker(machine: Overlay, said: str, tmp_path: Path) -> Iterator[Mosquitto]:
         copy = Path(shutil.copy(machine.written(file), folder))
         shutil.chown(copy, "mosquitto", "mosquitto")
     broker = Mosquitto(folder)
+    installed = machine.written("/etc/mosquitto/conf.d/budge.conf").read_text()
     broker._config.write_text(
-        f"listener {broker.port} 127.0.0.1\nallow_anonymous false\n"
-        f"password_file {folder}/budge.passwd\nacl_file {folder}/budge.acl\n"
+        installed.replace("listener 1883", f"listener {broker.port} 127.0.0.1").replace(
+            "/etc/mosquitto", str(folder)
+        )
     )
     with broker:
         yield broker

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from budge import BUDGE, ROOT, Budge
-from page import HERE, Answer, Events, ask, connected, page_settings, wait_until
+from page import HERE, Answer, Events, answer_to, ask, connected, page_settings, wait_until
 
 README = (ROOT / "deploy" / "page" / "README.md").read_text()
 BUTTONS = re.findall(r"\| `POST` \| `(\w+): (.*?)` \| (?:JSON: )?`(.*?)` \|", README)
@@ -139,9 +139,9 @@ def test_a_disk_without_room_takes_no_upload(service: Service) -> None:
     )
     with connected(service.port) as connection:
         connection.sendall(head.encode())  # and no byte of it
-        got = connection.recv(65536)
-    assert got.startswith(b"HTTP/1.1 413 ")
-    assert b"the file is too large, there is room for " in got
+        answer = answer_to(connection)
+    assert answer.status == 413
+    assert answer.json["error"].startswith("the file is too large, there is room for ")
 
 
 def test_the_lines_for_curl_do_what_they_say(service: Service, tmp_path: Path) -> None:

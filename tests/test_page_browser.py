@@ -167,7 +167,6 @@ def test_a_stretch_that_ended_by_itself_gets_its_tail_with_one_tap(
     opened: Open, worn: Worn, mqtt: Phone, knowing: None
 ) -> None:
     mqtt.ask({"activity": "walking", "start_age_ms": 20_000, "end_age_ms": 14_000})
-    heard = len(mqtt.messages)
     now = time.time()
     end, until = (datetime.fromtimestamp(now - ago, UTC).isoformat() for ago in (14, 2))
     with opened() as page:
@@ -180,6 +179,7 @@ def test_a_stretch_that_ended_by_itself_gets_its_tail_with_one_tap(
             {"reason": "motion", "activity": "walking", "start": end, "end": end, "until": until},
         )
         expect(page.locator("#ended")).to_contain_text("it looked like something else")
+        heard = len(mqtt.messages)
         page.get_by_role("button", name="The 12 s after it was walking, too").click()
         expect(page.locator("#ended")).to_be_hidden()
         taught = mqtt.wait_for("taught", lambda m: m["stretches"], after=heard)["stretches"][-1]

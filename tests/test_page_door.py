@@ -23,22 +23,31 @@ def served(tmp_path: Path) -> Iterator[Served]:
         yield served
 
 
+@pytest.fixture(scope="module")
+def unmoved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One for all whose requests leave nothing behind."""
+    with Served(tmp_path_factory.mktemp("state")) as served:
+        yield served
+
+
 # -- files -----------------------------------------------------------------------------------------
 
 
-def test_the_page_comes_without_a_token_and_is_asked_about_when_it_is_known(served: Served) -> None:
-    first = ask(served.port, "GET", "/")
+def test_the_page_comes_without_a_token_and_is_asked_about_when_it_is_known(
+    unmoved: Served,
+) -> None:
+    first = ask(unmoved.port, "GET", "/")
     assert (first.status, first.body) == (200, (FOLDER / "index.html").read_bytes())
     assert first.headers["Cache-Control"] == "no-cache"
-    again = ask(served.port, "GET", "/", headers={"If-None-Match": first.headers["ETag"]})
+    again = ask(unmoved.port, "GET", "/", headers={"If-None-Match": first.headers["ETag"]})
     assert (again.status, again.body) == (304, b"")
 
 
-def test_every_file_has_its_type(served: Served) -> None:
+def test_every_file_has_its_type(unmoved: Served) -> None:
     files = [file for file in FOLDER.iterdir() if file.suffix in TYPES]
     assert files
     for file in files:
-        answer = ask(served.port, "GET", f"/files/{file.name}")
+        answer = ask(unmoved.port, "GET", f"/files/{file.name}")
         assert (answer.status, answer.body) == (200, file.read_bytes())
         assert answer.headers["Content-Type"] == TYPES[file.suffix]
 
@@ -75,15 +84,15 @@ def test_only_what_a_browser_needs_is_served(
         "/tokens.json",
     ],
 )
-def test_no_path_leads_anywhere_else(served: Served, path: str) -> None:
-    got = raw(served.port, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+def test_no_path_leads_anywhere_else(unmoved: Served, path: str) -> None:
+    got = raw(unmoved.port, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
     assert got.startswith(b"HTTP/1.1 404 ")
     assert json.loads(got.partition(b"\r\n\r\n")[2])["status"] == "error"
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/"), ("GET", "/x"), ("PUT", "/"), *PRIVATE])
-def test_every_answer_is_locked_down(served: Served, method: str, path: str) -> None:
-    answer = ask(served.port, method, path)
+def test_every_answer_is_locked_down(unmoved: Served, method: str, path: str) -> None:
+    answer = ask(unmoved.port, method, path)
     policy = answer.headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self';")
     assert "frame-ancestors 'none'" in policy

@@ -29,7 +29,9 @@ function buttonFor(name) {
 
 function drawButtons() {
 	const known = names();
-	const shown = known.length || !said.info ? known : words.ideas;
+	// Ideas, as long as there is little else; in places that never change under a finger.
+	let spare = said.info ? words.ideas.length - known.length : 0;
+	const shown = [...new Set([...words.ideas, ...known])].filter((name) => known.includes(name) || spare-- > 0);
 	const paused = said.controls?.learning === false;
 	const now = teaching();
 	for (const name of shown) {
@@ -37,7 +39,7 @@ function drawButtons() {
 		const { button, more } = buttons.get(name);
 		const on = now?.activity === name;
 		button.setAttribute("aria-pressed", on);
-		button.className = known.length ? "" : "idea";
+		button.className = known.includes(name) ? "" : "idea";
 		button.disabled = paused && !on;
 		write(more, on ? words.counting((piNow() - now.from) / 1000, now.windows) : "");
 	}
@@ -156,7 +158,6 @@ function askName(verb, use) {
 		if (name) use(name);
 	};
 	id("new-dialog").showModal();
-	id("new-name").focus();
 }
 
 const newButton = make("button", { className: "idea", onclick: () => askName(words.newStart, tap) }, icon("more"), words.newOne);
