@@ -16,6 +16,7 @@ from deploy.broker import embedded_broker
 from deploy.connection import Client
 from deploy.lines import say
 from deploy.output import Output
+from deploy.pairing import drawn, invite
 from deploy.score import Output as Score
 from deploy.sensing import open_emulated
 from deploy.service import open_outputs, serve, warm_up
@@ -101,6 +102,11 @@ def run_demo(
         outputs: list[Output] = [*open_outputs(settings, source.truth), score]
         if not settings.console.json:
             say(_hints(settings, embedded=own_port is not None, manual=manual))
+            if "page" in settings.outputs:
+                invitation = invite(settings)
+                say(drawn(invitation))
+                here = f"http://localhost:{settings.page.port}/#token={invitation.token}"
+                say(f"In a browser on this machine: {here}\n")
         if not manual:
             thumb = Thumb(settings, plan[: len(ACTIVITIES)], start_s)
             stack.callback(thumb.end)

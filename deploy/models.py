@@ -111,7 +111,11 @@ def keep_snapshot(settings: Settings, journal: Journal, recognizer: Recognizer) 
 def kept_snapshot(journal: Journal) -> bytes | None:
     """Return the model that was kept if it is of all that the journal holds, however it was cut."""
     kept, of = journal.recall("snapshot"), journal.recall("snapshot of")
-    return kept if of and json.loads(of)[:2] == _position(journal) else None
+    try:
+        found = json.loads(of or b"[]")[:2]
+    except (ValueError, TypeError):  # somebody else's, restored
+        return None
+    return kept if found == _position(journal) else None
 
 
 def _position(journal: Journal) -> list[int]:

@@ -194,7 +194,7 @@ class Pipeline:
         if not len(rows):
             return
         past_s = chunk.run_start_s + (chunk.first + len(chunk.counts)) / self._source.rate_hz
-        x, y, z = rows.T.round(2).tolist()
+        x, y, z = rows.T.astype(float).round(2).tolist()
         trace = Trace(
             ts=self._reports.at(self._timeline.journal_us(past_s)),
             rate_hz=self._source.rate_hz / every,
@@ -321,9 +321,9 @@ class Pipeline:
             if self._record.changed or response.topic != Response.topic:
                 self._send_scores()
         self._send(response)
+        self._send_label()
         if command.answered is not None:
             command.answered(response)
-        self._send_label()
 
     def _wipe(self) -> str | None:
         """Take what was forgotten out of the journal's file; returns why that was not possible."""

@@ -5,8 +5,6 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +13,7 @@ import pytest
 from brokers import StrictBroker, authority, configured, made_by, with_tls, with_websockets
 from mosquitto import Mosquitto, free_port
 from msgspec.structs import replace
+from outlet import eventually, running
 
 from deploy import connection
 from deploy.broker import embedded_broker
@@ -33,23 +32,6 @@ BOTH: list[Protocol] = ["3.1.1", "5"]
 
 def settings(port: int, **more: Any) -> Settings:
     return Settings(device="test", mqtt=Mqtt(port=port, **more))
-
-
-@contextmanager
-def running(chosen: Settings) -> Iterator[Output]:
-    output = Output(chosen, None)
-    output.start(lambda *_: True)
-    try:
-        yield output
-    finally:
-        output.close()
-
-
-def eventually(that: Callable[[], bool], seconds: float = 10.0) -> None:
-    end_s = time.monotonic() + seconds
-    while not that():
-        assert time.monotonic() < end_s, "it never came"
-        time.sleep(0.02)
 
 
 def let_in(chosen: Settings) -> bool:

@@ -2,9 +2,6 @@
 
 import json
 import re
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mosquitto import Mosquitto
 from msgspec.structs import replace
+from outlet import eventually, running
 from phone import Phone
 
 from deploy.client import connected
 from deploy.gestures import parse
 from deploy.homeassistant import Document, document, key, node, topic
 from deploy.messages import Info, Label
-from deploy.outputs.mqtt import Output
 from deploy.settings import Homeassistant, Mqtt, Page, Settings
 
 CONFIG = "homeassistant/device/budge_test/config"
@@ -49,23 +46,6 @@ def described(*activities: str, taught: str | None = None, **more: Any) -> Docum
 
 def label(name: str) -> Label:
     return Label(label=name, since=None, windows=0)
-
-
-@contextmanager
-def running(chosen: Settings) -> Iterator[Output]:
-    output = Output(chosen, None)
-    output.start(lambda *_: True)
-    try:
-        yield output
-    finally:
-        output.close()
-
-
-def eventually(that: Callable[[], bool]) -> None:
-    end_s = time.monotonic() + 10
-    while not that():
-        assert time.monotonic() < end_s, "it never came"
-        time.sleep(0.02)
 
 
 class Watcher:

@@ -7,7 +7,8 @@ import pytest
 from brokers import configured
 from budge import BUDGE
 from mosquitto import Mosquitto
-from test_homeassistant import info, label, running
+from outlet import running
+from test_homeassistant import info, label
 
 from deploy.client import connected, kept
 from deploy.outputs.mqtt import Output

@@ -10,7 +10,7 @@ export function make(tag, given, ...children) {
 	return element;
 }
 
-// Change what is read, only where it differs: a reader's place in it stays.
+// Change what is read, where it differs: a reader's place stays.
 export function write(element, text) {
 	if (element.textContent !== text) element.textContent = text;
 }
@@ -21,7 +21,7 @@ export function tell(element, text) {
 	element.hidden = !text;
 }
 
-// Say it to who cannot see it, at the next polite moment.
+// Say it to who cannot see it.
 export const announce = (text) => write(id("live"), text);
 
 // Put the words where index.html names them.

@@ -56,7 +56,7 @@ function addWindow({ activity, start, ts }) {
 	segments = segments.filter((one) => one.to > to - SHOWN_MS);
 }
 
-// What is being taught, our own presses counted in: {activity, from (ms of the Pi), windows}, or null.
+// What is being taught, with our own presses: {activity, from (ms of the Pi), windows}, or null.
 export function teaching() {
 	const { label } = said;
 	let now = label?.since ? { activity: label.label, from: Date.parse(label.since), windows: label.windows } : null;

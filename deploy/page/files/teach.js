@@ -29,7 +29,7 @@ function buttonFor(name) {
 
 function drawButtons() {
 	const known = names();
-	// Ideas, as long as there is little else; in places that never change under a finger.
+	// Ideas while there is little else, first, so that nothing moves under a finger.
 	let spare = said.info ? words.ideas.length - known.length : 0;
 	const shown = [...new Set([...words.ideas, ...known])].filter((name) => known.includes(name) || spare-- > 0);
 	const paused = said.controls?.learning === false;
