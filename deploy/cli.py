@@ -18,10 +18,12 @@ from deploy.commands.label import label
 from deploy.commands.pair import pair
 from deploy.commands.pool import pool
 from deploy.commands.probe import probe
+from deploy.commands.purge import purge
 from deploy.commands.record import record
 from deploy.commands.replay import replay
 from deploy.commands.restore import restore
 from deploy.commands.run import run
+from deploy.commands.upgrade import upgrade
 
 # The learner's matrices are small: a second BLAS thread gains nothing, and on a busy machine two
 # that wait for each other made a prediction of 10 ms take 3 s. Read when numpy is first imported.
@@ -35,18 +37,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 for command in (
-    demo,
-    run,
-    probe,
-    replay,
-    label,
-    record,
-    pair,
-    evaluate,
-    pool,
-    backup,
-    restore,
-    doctor,
+    *(demo, run, pair, probe, label, record, replay, evaluate, pool),
+    *(backup, restore, purge, doctor, upgrade),
 ):
     app.command()(command)
 app.command("import")(import_)

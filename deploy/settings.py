@@ -51,6 +51,14 @@ class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return f"`{name}` in [{type(self).__name__.lower()}]"
 
 
+def _check_base(key: str, base: str) -> None:
+    if not BASE.fullmatch(base):
+        raise ValueError(
+            f"{key} is {base!r}, expected up to 128 characters without spaces, + and #, the first"
+            " neither / nor $"
+        )
+
+
 class I2c(_Table, frozen=True, kw_only=True):
     """A chip on an I2C bus, read by one of `firmware_bridge/chips`."""
 
@@ -123,16 +131,16 @@ class Mqtt(_Table, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not BASE.fullmatch(self.base):
-            raise ValueError(
-                f"{self._key('base')} is {self.base!r}, expected up to 128 characters without"
-                " spaces, + and #, the first neither / nor $"
-            )
+        _check_base(self._key("base"), self.base)
 
 
 class Homeassistant(_Table, frozen=True, kw_only=True):
     discovery: bool = True  # say on MQTT what Home Assistant may make of this device
     prefix: str = "homeassistant"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_base(self._key("prefix"), self.prefix)
 
 
 class Page(_Table, frozen=True, kw_only=True):

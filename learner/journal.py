@@ -299,14 +299,22 @@ class Journal(Rows):
     def remember(self, key: str, value: bytes) -> None:
         """Keep `value` under `key`, without waiting for the disk, until something is forgotten.
 
-        Where the disk takes nothing it is kept in memory, and written with what is next.
+        Where the disk takes nothing it is kept in memory, and written with the next rows.
         """
         self._unkept[key] = value
         with self._tolerant():
-            with self._transaction(durable=False):
-                for each in self._unkept.items():
-                    self._put(*each)
-            self._unkept.clear()
+            self._write_unkept()
+
+    def _write_unkept(self) -> None:
+        with self._transaction(durable=False):
+            for key, value in self._unkept.items():
+                self._put(key, value)
+        self._unkept.clear()
+
+    def flush(self, *, durable: bool = False) -> None:
+        super().flush(durable=durable)
+        if self._unkept:
+            self._write_unkept()
 
     def recall(self, key: str) -> bytes | None:
         if key in self._unkept:

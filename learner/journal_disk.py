@@ -11,7 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from learner.journal_check import schema_version
-from learner.journal_file import DamagedError, JournalError, is_damage, open_database, refused
+from learner.journal_file import (
+    DamagedError,
+    JournalError,
+    error_code,
+    is_damage,
+    open_database,
+    refused,
+)
 
 log = logging.getLogger(__name__)
 
@@ -103,8 +110,8 @@ class Disk:
             if is_damage(error):
                 raise
             self._unsure = True
-            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_BUSY) & 0xFF
-            cause = CAUSES.get(code, f"the disk fails ({error}): see dmesg, replace a worn SD card")
+            otherwise = f"the disk fails ({error}): see dmesg, replace a worn SD card"
+            cause = CAUSES.get(error_code(error) & 0xFF, otherwise)
             if self.trouble is None:
                 log.warning("the journal cannot be written, %s", cause)
             self.trouble = f"the journal cannot be written, {cause}"
@@ -134,7 +141,9 @@ class Disk:
         """Bring all of the WAL into the file and empty it."""
         ((busy, *_),) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         if busy:
-            raise sqlite3.OperationalError("another program reads it")
+            error = sqlite3.OperationalError("another program reads it")
+            error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+            raise error
         self._commits = 0
 
     def _checkpoint(self) -> None:

@@ -71,8 +71,13 @@ class DamagedError(JournalError):
 
 def is_damage(error: sqlite3.Error) -> bool:
     """Tell damage from what passes: a full disk, another program."""
-    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    code = error_code(error)
     return code in DAMAGE or code & 0xFF in DAMAGE
+
+
+def error_code(error: sqlite3.Error) -> int:
+    """Return SQLite's extended code; what Python itself finds wrong has none."""
+    return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR))
 
 
 def damage_mark(path: Path) -> Path:
@@ -129,7 +134,7 @@ def open_database(path: Path, *, alone: bool = False) -> sqlite3.Connection:
         _prepare(db, path)
     except sqlite3.DatabaseError as error:
         db.close()
-        if error.sqlite_errorcode == sqlite3.SQLITE_IOERR_SHMSIZE and not alone:
+        if not alone and error_code(error) == sqlite3.SQLITE_IOERR_SHMSIZE:
             return open_database(path, alone=True)  # the disk is full: no room for that file
         raise refused(path, error) from error
     except UnicodeDecodeError as error:  # SQLite's own sentence quotes what it found

@@ -21,11 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from learner.journal import Journal
-from learner.journal_check import read_only
+from learner.journal_check import read_only, schema_version
 from learner.journal_file import (
     PAGE_BYTES,
     DamagedError,
+    JournalError,
     damage_mark,
+    error_code,
     mark_damaged,
     open_database,
     refused,
@@ -116,7 +118,7 @@ def _rescue(path: Path) -> str:
                 enough = shutil.disk_usage(path.parent).free > ROOM * path.stat().st_size
                 saved = _Salvage(old, new).all(enough=enough)
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_CANTOPEN:
+            if error_code(error) != sqlite3.SQLITE_CANTOPEN:
                 raise
             saved = "nothing"
         new.execute("PRAGMA synchronous = FULL")
@@ -135,10 +137,10 @@ def _mend_schema(path: Path, fresh: Path) -> None:
     """
     if path.stat().st_size % PAGE_BYTES:
         return  # this never was ours
-    with suppress(*UNREADABLE), read_only(path) as old:
+    with suppress(*UNREADABLE, JournalError), read_only(path) as old:
         old.execute("PRAGMA writable_schema = ON")
-        if old.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-            return
+        schema_version(old)
+        return
     with closing(sqlite3.connect(fresh)) as new:
         new.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         tables = {page for (page,) in new.execute("SELECT rootpage FROM sqlite_schema")}
@@ -171,7 +173,7 @@ class _Salvage:
         try:
             self._copy("rows", 4, self._is_whole if enough else self._is_covered)
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+            if error_code(error) != sqlite3.SQLITE_FULL:
                 raise
             log.warning("the disk is full: not all of what was recorded is in the new journal")
         return f"{labels} labels and {self._recorded_s / 3600:.1f} h of recording"
@@ -203,12 +205,15 @@ class _Salvage:
         while at < LAST_ROWID:
             try:
                 for rowid, *row in self._old.execute(query, (at,)):
+                    if rowid < at:
+                        break  # pages that lead back to each other
                     yield tuple(row)
                     at = hole = rowid + 1
+                else:
+                    return
             except UNREADABLE:
-                at += max(1, (at - hole) // 16)
-            else:
-                return
+                pass
+            at += max(1, (at - hole) // 16)
 
     def _is_said(
         self, _id: Any, activity: Any, start_us: Any, end_us: Any, origin: Any, retracted: Any

@@ -157,7 +157,11 @@ class HomeAssistant:
         return answer.status, json.loads(text) if text[:1] in (b"{", b"[") else text
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(

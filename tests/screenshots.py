@@ -18,7 +18,7 @@ FOLDER = Path(__file__).resolve().parent.parent / ".screenshots"
 TAUGHT = ("resting", "walking", "stairs", "running", "cycling")
 TEACH_S = 24
 PLAN = (
-    ("walking", 70),
+    ("walking", 40),
     ("resting", 60),
     ("stairs", 25),
     ("walking", 50),

@@ -15,7 +15,7 @@ COMMANDS = (
     *("demo", "run", "probe", "replay", "label", "record", "evaluate", "import", "pool"),
     *("activities list", "activities rename", "activities merge", "activities forget"),
     *("bench sensing", "bench learning"),
-    *("pair", "backup", "restore", "doctor"),
+    *("pair", "backup", "restore", "purge", "doctor", "upgrade"),
 )
 
 

@@ -245,6 +245,22 @@ def test_a_broker_that_somebody_set_up_is_left_alone(machine: Overlay, said: str
     assert "would write: /etc/mosquitto" not in ended.stdout
 
 
+def test_the_bus_is_switched_on_in_config_txt_and_a_reboot_asked_for(
+    machine: Overlay, said: str
+) -> None:
+    if Path("/dev/i2c-1").exists():
+        pytest.skip("not run: this machine has a bus")
+    machine.run("mkdir -p /boot/firmware && echo arm_64bit=1 >/boot/firmware/config.txt")
+    first, second = (machine.run(INSTALL) for _ in range(2))
+
+    config = machine.written("/boot/firmware/config.txt").read_text()
+    assert config.startswith("arm_64bit=1\n")
+    assert config.count("dtparam=i2c_arm=on\n") == 1
+    for ended in (first, second):
+        assert "To do: Reboot" in ended.stdout
+    assert machine.written("/etc/modules-load.d/budge.conf").read_text() == "i2c-dev\n"
+
+
 def test_an_unknown_option_and_a_missing_root_are_one_sentence(machine: Overlay) -> None:
     unknown = machine.run(f"{INSTALL} --dryrun")
     nobody = machine.run(f"setpriv --reuid=65534 --clear-groups {INSIDE}/deploy/install")

@@ -229,6 +229,23 @@ def test_presses_while_the_server_is_away_for_20_s_all_come_with_their_time(
     assert seconds(resting["start"]) == pytest.approx(ended, abs=2)
 
 
+def test_a_press_of_a_page_that_was_closed_is_sent_when_it_is_opened_again(
+    opened: Open, worn: Worn, knowing: None
+) -> None:
+    with opened() as page:
+        page.goto(worn.pair())
+        expect(page.locator("#link")).to_have_text("live")
+        worn.cable.cut()
+        button(page, "walking").click()
+        later = page.context.new_page()
+        page.close()
+        worn.cable.mend()
+        later.goto(worn.address)
+        expect(later.locator("#pressed")).to_have_text("kept: walking has begun")
+        button(later, "walking").click()
+        expect(later.locator("#pressed")).to_contain_text("kept: walking, ")
+
+
 def test_a_press_while_the_service_restarts_is_kept_by_the_phone_and_sent(
     opened: Open, worn: Worn, mqtt: Phone, knowing: None
 ) -> None:

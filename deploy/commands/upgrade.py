@@ -1,5 +1,6 @@
 """`budge upgrade`: the new version beside the old one, and back to the old one if need be."""
 
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -37,6 +38,8 @@ def upgrade(
     current = OPT / "current"
     if not current.is_symlink():
         raise UpgradeError(f"budge is not installed in {OPT}: sudo {install}")
+    if not os.access(OPT, os.W_OK):
+        raise UpgradeError(f"{OPT} may not be changed by this user: sudo budge upgrade {checkout}")
     before = current.readlink()
     keep_journal()
     ended = subprocess.run([install], check=False)  # noqa: S603  what root asked for, by its path

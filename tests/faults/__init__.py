@@ -1,0 +1,1 @@
+"""A disk that fails, and a device that is taught on it."""
