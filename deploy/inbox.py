@@ -7,7 +7,7 @@ from collections.abc import Callable
 from deploy.messages import Response
 from firmware_bridge.source import Chunk
 
-MAX_CHUNKS = 64  # 6 s of a sensor drained ten times a second
+MAX_CHUNKS = 160  # 6 s of a sensor drained 25 times a second
 MAX_COMMANDS = 100  # more than a thumb can do; a flood is refused, not hoarded
 
 

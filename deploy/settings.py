@@ -25,6 +25,7 @@ DEVICE = re.compile(r"[a-zA-Z0-9_-]{1,64}")  # an MQTT topic level and a Home As
 BASE = re.compile(r"[^+#/$\s][^+#\s]{0,127}")
 MIN_WINDOW_ROWS = 8  # the learner's
 Positive = Annotated[float, msgspec.Meta(gt=0)]
+MOST = 1e9  # of any number: in microseconds, too, it is a time
 
 
 class SettingsError(ValueError):
@@ -34,6 +35,8 @@ class SettingsError(ValueError):
 def _finite(key: str, value: object) -> None:
     if isinstance(value, float) and not isfinite(value):
         raise ValueError(f"{key} is {value}, expected a finite number")
+    if isinstance(value, float) and abs(value) > MOST:
+        raise ValueError(f"{key} is {value:g}, expected at most {MOST:g}")
     if isinstance(value, dict):
         for inner in value.items():
             _finite(f"`{inner[0]}` of {key}", inner[1])
@@ -111,6 +114,7 @@ class Labelling(_Table, frozen=True, kw_only=True):
 
 class Journal(_Table, frozen=True, kw_only=True):
     retain_hours: Positive = 24.0  # of rows that no annotation covers
+    max_mb: Positive = 2000.0  # of the file: what nothing covers is dropped sooner
 
 
 class Mqtt(_Table, frozen=True, kw_only=True):
@@ -263,7 +267,7 @@ def read(path: Path | None) -> Settings:
         found = error.__cause__  # of a check of ours, whose sentence needs no help
         sentence = str(found) if isinstance(found, ValueError) else _explained(str(error))
         raise SettingsError(f"{path}: {sentence}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SettingsError(f"{path} is not TOML: {error}") from error
 
 

@@ -110,7 +110,7 @@ def as_damage(path: Path, error: BaseException | None) -> DamagedError | None:
 
 def refused(path: Path, error: sqlite3.Error) -> JournalError:
     """Say why a file cannot be used: it is not whole, or full, busy, read only."""
-    if is_damage(error):
+    if is_damage(error) or error_code(error) == sqlite3.SQLITE_ERROR:  # a format of the future
         return DamagedError(path, str(error))
     return JournalError(
         f"{path} cannot be used now: {error}. Nothing in it is lost: make room on the disk,"

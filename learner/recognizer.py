@@ -2,6 +2,7 @@
 
 import json
 import math
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -19,6 +20,11 @@ from learner.features import Floats, Samples
 from learner.forward_filter import ForwardFilter
 
 FORMAT, VERSION = "budge model", 3
+# What a file that is no model, or a damaged one, leads to.
+DAMAGE = (
+    *(ValueError, KeyError, TypeError, AttributeError, RuntimeError, SyntaxError),
+    *(OSError, EOFError, MemoryError, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
+)
 
 # Above this novelty a window is like nothing that was taught.
 UNKNOWN_ABOVE = 0.85
@@ -215,29 +221,34 @@ class Recognizer:
         not in it: who was made with it is given it again.
         Raises ModelFileError (a ValueError) on anything else, OSError where nothing can be read.
         """
+        if isinstance(file, (str, Path)):
+            with Path(file).open("rb") as opened:
+                return cls.load(opened, starter=starter, decay=decay)
         try:
             with np.load(file, allow_pickle=False) as arrays:
-                state = {name: arrays[name] for name in arrays.files}
+                if any(info.compress_type for info in arrays.zip.infolist()):
+                    raise ValueError("it is compressed, expected it as budge saves it")
+                state = {name: np.asarray(arrays[name]) for name in arrays.files}
             header = json.loads(state.pop("header").tobytes())
             found = (header["format"], header["version"])
-        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise ModelFileError(f"{file} is not a whole model: {error}") from error
+        except DAMAGE as error:
+            raise ModelFileError(f"{_name(file)} is not a whole model: {error}") from error
         if found != (FORMAT, VERSION):
             raise ModelFileError(
-                f"{file} is a {found[0]} of version {found[1]}, expected {FORMAT} {VERSION}:"
+                f"{_name(file)} is a {found[0]} of version {found[1]}, expected {FORMAT} {VERSION}:"
                 " rebuild it from the journal"
             )
         try:
             kind = (header["rate_hz"], header["n_channels"], header["window_s"])
             cls(*kind, header["classifier"])
         except (ValueError, KeyError, TypeError) as error:
-            raise ModelFileError(f"{file} does not hold together: {error}") from error
+            raise ModelFileError(f"{_name(file)} does not hold together: {error}") from error
         model = cls(*kind, header["classifier"], starter=starter, decay=decay)
         try:
             activities = {str(name): int(count) for name, count in header["activities"]}
             model._classifier.restore(activities, state)
         except (ValueError, KeyError, TypeError) as error:
-            raise ModelFileError(f"{file} does not hold together: {error}") from error
+            raise ModelFileError(f"{_name(file)} does not hold together: {error}") from error
         return model
 
     def digest(self) -> str:
@@ -331,3 +342,8 @@ def _checked_name(activity: str) -> str:
     if not isinstance(activity, str) or not activity.strip():
         raise ValueError(f"activity is {activity!r}, expected a name")
     return activity
+
+
+def _name(file: BinaryIO) -> str:
+    """Say which file it is, where it has a name."""
+    return str(getattr(file, "name", file))

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from browser import chromium, tab
@@ -65,13 +64,11 @@ def knowing(worn: Worn, mqtt: Phone) -> None:
     """Let it know walking and resting, whatever a test before has made of that."""
     stop_teaching(mqtt)
     for activity in ("walking", "resting"):
-        if mqtt.of("info")[-1]["activities"].get(activity, 0) < ENOUGH:
+        for _ in range(5):  # on a machine that is too busy, the sensor has gaps
+            if mqtt.of("info")[-1]["activities"].get(activity, 0) >= ENOUGH:
+                break
             worn.do(activity)
             time.sleep(5)
-            heard = len(mqtt.messages)
             mqtt.ask({"activity": activity, "last_s": 4.7})
-            mqtt.wait_for("info", partial(_knows, activity), after=heard)
-
-
-def _knows(activity: str, info: Any) -> bool:
-    return bool(info["activities"].get(activity, 0) >= ENOUGH)
+        else:
+            pytest.fail(f"{activity} cannot be taught: is this machine too busy?")

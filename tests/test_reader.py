@@ -10,9 +10,11 @@ from deploy.reader import Reader
 from firmware_bridge.source import Chunk, Health
 from firmware_bridge.window import Windower
 
+LONG = MAX_CHUNKS + 36
+
 
 class Source:
-    """A hundred chunks of ten rows in one run; then two in another."""
+    """LONG chunks of ten rows in one run; then two in another."""
 
     rate_hz = 50.0
     scale = np.ones(3, np.float32)
@@ -25,10 +27,10 @@ class Source:
         return 0.0
 
     def chunks(self) -> Iterator[Chunk]:
-        for number in range(102):
+        for number in range(LONG + 2):
             if number in self._pauses:
                 assert self._pauses[number].wait(10)
-            run, place = divmod(number, 100)
+            run, place = divmod(number, LONG)
             yield Chunk(run, 10 * place, 1000.0 * run, np.zeros((10, 3), np.int16), "start")
 
     def truth(self, start_s: float, end_s: float) -> str | None:
@@ -55,28 +57,30 @@ def test_a_recording_waits_for_a_slow_learner() -> None:
     reader.start()
     taken = drain(inbox)
 
-    assert [chunk.first for chunk in taken] == [*range(0, 1000, 10), 0, 10]
+    assert [chunk.first for chunk in taken] == [*range(0, 10 * LONG, 10), 0, 10]
     assert reader.lost_rows == 0
 
 
 def test_rows_lost_to_a_slow_learner_are_a_gap_and_never_a_splice() -> None:
     resume = threading.Event()
     inbox = Inbox(wait=False)
-    reader = Reader(Source({90: resume}), inbox)
+    reader = Reader(Source({MAX_CHUNKS + 26: resume}), inbox)
     reader.start()
-    while reader.lost_rows < 10 * (90 - MAX_CHUNKS):  # the first 64 fit, then 26 are lost
+    while reader.lost_rows < 260:  # the first MAX_CHUNKS fit, then 26 are lost
         pass
     taken = [item for _ in range(MAX_CHUNKS) if isinstance(item := inbox.get(5), Chunk)]
     resume.set()
     taken += drain(inbox)
 
     assert reader.lost_rows == 260
-    assert [(chunk.run, chunk.first) for chunk in taken[:64]] == [(0, 10 * n) for n in range(64)]
-    after = taken[64:]
+    assert [(chunk.run, chunk.first) for chunk in taken[:MAX_CHUNKS]] == [
+        (0, 10 * n) for n in range(MAX_CHUNKS)
+    ]
+    after = taken[MAX_CHUNKS:]
     assert len({chunk.run for chunk in after[:10]} - {0}) == 1
     assert [chunk.first for chunk in after] == [*range(0, 100, 10), 0, 10]
     assert after[0].cause == "the learner was too slow"
-    assert after[0].run_start_s == 900 / 50.0
+    assert after[0].run_start_s == 10 * (MAX_CHUNKS + 26) / 50.0
     assert after[10].run > after[9].run
     assert (after[10].run_start_s, after[10].cause) == (1000.0, "start")
     windower = Windower(50.0, Source.scale, 100, 100)

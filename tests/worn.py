@@ -1,23 +1,28 @@
 """A running budge: its wearer does what the test says, its page hangs on a cable that can be cut.
 
-As a program it is that budge; each line of its input is what the wearer does from then on.
+As a program it is that budge; each line of its input is what the wearer does from then on: an
+activity, or a plan in JSON.
 """
 
+import json
 import logging
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+import msgspec
 import numpy as np
 from mosquitto import free_port
 from mqtt_line import wait_until
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from deploy.page.access import Access, Role
@@ -29,6 +34,7 @@ from firmware_bridge.wearer import MOVEMENTS, Wearer
 
 DEVICE = "worn"
 PATIENCE_S = 20.0
+SOON_S = 1.0  # a plan begins so long after it is said
 PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -53,10 +59,13 @@ class Obedient(Wearer):
     def __init__(self) -> None:
         super().__init__([("resting", 1e6)])
         self._each = {name: Wearer([(name, 1e6)], seed=1) for name in MOVEMENTS}
-        self.doing = "resting"
+        self.obey("resting")
+
+    def obey(self, said: str) -> None:
+        self._as = self._each.get(said) or Wearer(**json.loads(said))
 
     def motion(self, t_s: NDArray[np.float64]) -> NDArray[np.float64]:
-        return self._each[self.doing].motion(t_s)
+        return self._as.motion(t_s)
 
 
 class Cable:
@@ -127,19 +136,21 @@ def _end(connection: socket.socket) -> None:
 class Worn:
     """The service as a process, and the two ends of it that a test holds."""
 
-    def __init__(self, folder: Path, broker_port: int, device: str = DEVICE) -> None:
+    def __init__(self, folder: Path, broker_port: int, device: str = DEVICE, **given: Any) -> None:
+        """`given`: settings that are not to be the tests' own."""
         self._folder = folder
-        self._device = device
-        self._ports = broker_port, free_port()
+        self._port = free_port()
+        tests_own = settings_of(folder, device, broker_port, self._port)
+        self._settings = replace(tests_own, **given)
         self._access = Access(folder / "state")
         self._process: subprocess.Popen[str] | None = None
         self._doing = "resting"
-        self.cable = Cable(self._ports[1])
+        self.cable = Cable(self._port)
 
     def start(self) -> None:
         with (self._folder / "worn.log").open("a") as log:
             self._process = subprocess.Popen(
-                [sys.executable, __file__, self._folder, self._device, *map(str, self._ports)],
+                [sys.executable, __file__, msgspec.json.encode(self._settings)],
                 stdin=subprocess.PIPE,
                 stderr=log,
                 cwd=PROJECT,
@@ -154,6 +165,12 @@ class Worn:
         assert self._process.stdin is not None
         self._process.stdin.write(activity + "\n")
         self._process.stdin.flush()
+
+    def follow(self, plan: list[tuple[str, float]], seed: int) -> tuple[float, Wearer]:
+        """Let the wearer follow a plan; returns when it begins, and one who does the very same."""
+        start_s = time.monotonic() + SOON_S
+        self.do(json.dumps({"plan": plan, "seed": seed, "start_s": start_s}))
+        return start_s, Wearer(plan, seed, start_s=start_s)
 
     def stop(self) -> None:
         """As systemd does it."""
@@ -183,7 +200,7 @@ class Worn:
         return self
 
     def _answers(self) -> bool:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", self._ports[1]), 1):
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 1):
             return True
         return False
 
@@ -199,13 +216,12 @@ class Worn:
 
 def _listen(wearer: Obedient) -> None:
     for line in sys.stdin:
-        wearer.doing = line.strip()
+        wearer.obey(line.strip())
 
 
 def _main() -> None:
-    folder, device, broker_port, page_port = sys.argv[1:]
     logging.basicConfig(level=logging.INFO)
-    settings = settings_of(Path(folder), device, int(broker_port), int(page_port))
+    settings = msgspec.json.decode(sys.argv[1], type=Settings)
     warm_up(settings)
     wearer = Obedient()
     threading.Thread(target=_listen, args=(wearer,), daemon=True).start()

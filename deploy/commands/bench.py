@@ -116,7 +116,7 @@ def _print_cost() -> None:
             ]
         )
     head = ["chip", "transfers/s", "CPU s/h", "of a core", "emulation, CPU s/h"]
-    print_table(f"source and driver, drained ten times a second for {COST_S:.0f} s", head, rows)
+    print_table(f"source and driver, drained 25 times a second for {COST_S:.0f} s", head, rows)
 
 
 def _print_growth() -> None:

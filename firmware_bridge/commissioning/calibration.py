@@ -150,7 +150,7 @@ def load(path: Path, device: str) -> Calibration | None:
         return _plausible(Calibration(**fields))
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise CalibrationError(
             f"{path} is no calibration of {device} ({error}):"
             " delete it, or calibrate again with `budge probe --calibrate`"

@@ -35,11 +35,7 @@ class _Block(NamedTuple):
 def read_csv(path: Path) -> Recording:
     """Read one CSV. Raises RecordingError with the line that is wrong."""
     try:
-        with _open(path) as binary, io.TextIOWrapper(binary, "utf-8-sig", newline="") as text:
-            blocks = _read_blocks(path, csv.reader(text, strict=True))
-    except UnicodeDecodeError as error:
-        line = _first_undecodable_line(path)
-        raise RecordingError(f"{path}, line {line}: not UTF-8 text ({error.reason})") from error
+        blocks = _decoded(path)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise RecordingError(f"{path}: the gzip file is damaged or cut short: {error}") from error
     if sum(len(block.names) for block in blocks) < 2:
@@ -57,6 +53,15 @@ def read_csv(path: Path) -> Recording:
         for first, after in pairwise(bounds)
     )
     return Recording(rate_hz, runs, samples.shape[1], path.name, activities)
+
+
+def _decoded(path: Path) -> list[_Block]:
+    try:
+        with _open(path) as binary, io.TextIOWrapper(binary, "utf-8-sig", newline="") as text:
+            return _read_blocks(path, csv.reader(text, strict=True))
+    except UnicodeDecodeError as error:
+        line = _first_undecodable_line(path)
+        raise RecordingError(f"{path}, line {line}: not UTF-8 text ({error.reason})") from error
 
 
 def _open(path: Path) -> BinaryIO:

@@ -6,6 +6,7 @@ least `rate_hz` and `acc_units` ("g" or "m/s^2"), with `gyro_units` where there 
 """
 
 import json
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -19,6 +20,14 @@ from firmware_bridge.recording import LARGEST, Recording, RecordingError, Run
 
 ARRAYS = ("signal", "subject", "label", "segment", "label_names", "meta")
 TO_M_S2 = {"g": STANDARD_GRAVITY, "m/s^2": 1.0}
+LAST_CHARACTER = 0x10FFFF  # of Unicode; numpy reads any number, and Python fails on it
+# A zip may say that it holds far more than fits into memory; recordings are not packed so well.
+SMALL_BYTES, RATIO = 100_000_000, 200
+# np.load: text is a ValueError, a damaged zip one of many, a lone .npy has no context.
+DAMAGE = (
+    *(ValueError, TypeError, AttributeError, RuntimeError, SyntaxError, tokenize.TokenError),
+    *(OSError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error),
+)
 # The file does not say how long the sensor rested between two segments. Something must lie
 # between them, so that their times do not touch.
 BETWEEN_S = 1.0
@@ -43,7 +52,8 @@ def read_npz(path: Path, subject: int | None = None, session: int | None = None)
         pieces = [_session(path, pieces, subject, session)]
     runs, start_s = [], 0.0
     for piece in pieces:
-        samples = arrays["signal"][piece] * factors
+        with np.errstate(over="ignore"):  # seen below
+            samples = arrays["signal"][piece] * factors
         if not (np.abs(samples) < LARGEST).all():
             raise RecordingError(
                 f"{path}: rows {piece.start}-{piece.stop - 1} hold NaN, infinity or more than"
@@ -72,12 +82,15 @@ def read_npz(path: Path, subject: int | None = None, session: int | None = None)
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     """All arrays, of shapes that fit together."""
-    try:
-        with path.open("rb") as binary, np.load(binary, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in ARRAYS if name in file}
-    # np.load: text is a ValueError, a damaged zip one of three, a lone .npy has no context
-    except (ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise RecordingError(f"{path}: not an .npz of plain arrays ({error})") from error
+    with path.open("rb") as binary:
+        try:
+            with np.load(binary, allow_pickle=False) as file:
+                unpacked = sum(info.file_size for info in file.zip.infolist())
+                if unpacked > max(SMALL_BYTES, RATIO * path.stat().st_size):
+                    raise ValueError(f"it says it holds {unpacked} bytes, as no recording does")
+                arrays = {name: _array(file, name) for name in ARRAYS if name in file}
+        except DAMAGE as error:
+            raise RecordingError(f"{path}: not an .npz of plain arrays ({error})") from error
     missing = [name for name in ARRAYS if name not in arrays]
     if missing:
         raise RecordingError(f"{path}: no array {missing[0]!r}, expected: {', '.join(ARRAYS)}")
@@ -102,13 +115,24 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     return arrays
 
 
+def _array(file: Any, name: str) -> NDArray[Any]:
+    found = file[name]
+    if not isinstance(found, np.ndarray):  # numpy hands over the bytes of what has no header
+        raise TypeError(f"{name} is no array")
+    if found.dtype.kind == "U":
+        characters = np.frombuffer(found.tobytes(), f"{found.dtype.byteorder}u4")
+        if characters.max(initial=0) > LAST_CHARACTER:
+            raise ValueError(f"{name} holds what is no text")
+    return found
+
+
 def _units(path: Path, arrays: dict[str, NDArray[Any]]) -> tuple[float, NDArray[np.float32]]:
     """The rate, and what each channel is multiplied by to be m/s² or rad/s."""
     try:
         meta = json.loads(str(arrays["meta"]))
         rate_hz = float(meta["rate_hz"])
         accel = TO_M_S2[meta["acc_units"]]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise RecordingError(
             f"{path}: meta does not say rate_hz as a number and acc_units as one of:"
             f" {', '.join(TO_M_S2)} ({error!r})"

@@ -141,7 +141,7 @@ class Stamped:
         return float(np.median(self._steps)) if self._steps else inf
 
     def _hole_s(self) -> float:
-        return HOLE * max(self._period_s(), 1 / self._rate_hz)
+        return min(HOLE * max(self._period_s(), 1 / self._rate_hz), SILENT_S)
 
     def _place(self, stamps: Floats, samples: Floats, now_s: float) -> Chunk | None:
         if self._run is not None:

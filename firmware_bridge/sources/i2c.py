@@ -1,6 +1,6 @@
 """An IMU on an I2C bus, read through its FIFO: the live source.
 
-Ten times a second: ask how many frames wait (and look at the clock before and after), take them,
+25 times a second: ask how many frames wait (and look at the clock before and after), take them,
 let `Rate` learn from the count, let `Grid` make rows of the frames. Whatever goes wrong ends the
 run and begins another, with the cause in words. What was lost is a gap; it is never filled.
 
@@ -44,7 +44,7 @@ class Source:
         clock: Clock,
         *,
         rate_hz: float = 50.0,
-        drain_s: float = 0.1,
+        drain_s: float = 0.04,
         stored_rate_hz: float | None = None,
         truth: Truth | None = None,
     ) -> None:

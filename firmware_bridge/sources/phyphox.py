@@ -135,7 +135,7 @@ class Source:
                 yield from self._poll()
             except (OSError, http.client.HTTPException) as error:
                 self._fail("away", f"the phone does not answer at {self._url}: {error}")
-            except msgspec.MsgspecError as error:
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
                 self._fail("garbled", f"an answer that is not phyphox's: {error}")
             except PayloadError as error:
                 self._buffers = None
