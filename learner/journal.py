@@ -51,7 +51,9 @@ class Journal(Rows):
         """Open or make the journal. Raises JournalError on a file that is something else."""
         super().__init__(path)
         self._overfull = False  # as it was told
-        self._unkept: dict[str, bytes] = {}  # to be remembered when the disk takes it
+        # What is to be written when the disk takes it: things to remember, ends by annotation.
+        self._unkept: dict[str, bytes] = {}
+        self._unended: dict[int, int] = {}
         with self._opening():
             self._wall: list[tuple[int, int]] = self._db.execute(
                 "SELECT from_us, offset_us FROM wall ORDER BY from_us"
@@ -151,11 +153,24 @@ class Journal(Rows):
         return said
 
     def finish(self, said: Annotation, end_us: int | None) -> Annotation:
-        """Give an open annotation its end; None opens it again."""
+        """Give an open annotation its end; None opens it again. On the disk when this returns."""
         self.flush()
         with self._transaction(durable=True):
             self._db.execute("UPDATE annotation SET end_us = ? WHERE id = ?", (end_us, said.id))
             self._revise()
+        return self._finished(said, end_us)
+
+    def finish_later(self, said: Annotation, end_us: int) -> Annotation:
+        """Give an open annotation its end, and write that before any further row.
+
+        For when the disk takes nothing: a power cut meanwhile leaves it open, and no row that lies
+        beyond its end.
+        """
+        self._unended[said.id] = end_us
+        self.keep(durable=True)
+        return self._finished(said, end_us)
+
+    def _finished(self, said: Annotation, end_us: int | None) -> Annotation:
         finished = said._replace(end_us=end_us)
         self._know(tuple(finished if a == said else a for a in self._annotations))
         return finished
@@ -178,6 +193,7 @@ class Journal(Rows):
 
         Also where it was taken back. On the disk when this returns.
         """
+        self.flush()
         with self._transaction(durable=True):
             self._db.execute("UPDATE annotation SET activity = ? WHERE activity = ?", (new, old))
             self._revise()
@@ -214,6 +230,7 @@ class Journal(Rows):
 
         On the disk when this returns. Its rows are left for the model to unlearn, until `wipe`.
         """
+        self.flush()
         with self._transaction(durable=True):
             spans = self._db.execute(
                 "DELETE FROM annotation WHERE activity = ? RETURNING start_us, end_us", (activity,)
@@ -226,6 +243,7 @@ class Journal(Rows):
 
         On the disk when this returns. The rows are left for the model to unlearn, until `wipe`.
         """
+        self.flush()
         with self._transaction(durable=True):
             said = self._db.execute(
                 "SELECT id, activity, start_us, end_us, origin, retracted FROM annotation"
@@ -296,25 +314,34 @@ class Journal(Rows):
     def _revise(self) -> None:
         self._put("revision", str(self.revision + 1).encode())
 
-    def remember(self, key: str, value: bytes) -> None:
-        """Keep `value` under `key`, without waiting for the disk, until something is forgotten.
+    def remember(self, key: str, value: bytes, *, durable: bool = False) -> None:
+        """Keep `value` under `key` until something is forgotten; `durable` waits for the disk.
 
-        Where the disk takes nothing it is kept in memory, and written with the next rows.
+        Else, where the disk takes nothing, it is kept in memory and written before the next rows.
         """
+        if durable:
+            with self._transaction(durable=True):
+                self._put(key, value)
+            self._unkept.pop(key, None)
+            return
         self._unkept[key] = value
         with self._tolerant():
-            self._write_unkept()
-
-    def _write_unkept(self) -> None:
-        with self._transaction(durable=False):
-            for key, value in self._unkept.items():
-                self._put(key, value)
-        self._unkept.clear()
+            self._write_late(durable=False)
 
     def flush(self, *, durable: bool = False) -> None:
+        if self._unkept or self._unended:
+            self._write_late(durable=bool(self._unended))
         super().flush(durable=durable)
-        if self._unkept:
-            self._write_unkept()
+
+    def _write_late(self, *, durable: bool) -> None:
+        with self._transaction(durable=durable):
+            for id_, end_us in self._unended.items():
+                self._db.execute("UPDATE annotation SET end_us = ? WHERE id = ?", (end_us, id_))
+                self._revise()
+            for key, value in self._unkept.items():
+                self._put(key, value)
+        self._unended.clear()
+        self._unkept.clear()
 
     def recall(self, key: str) -> bytes | None:
         if key in self._unkept:

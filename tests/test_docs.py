@@ -37,18 +37,18 @@ def test_files_that_are_named_exist(path: Path) -> None:
     assert [name for name in named if not any(ROOT.glob(f"**/{name}"))] == []
 
 
-def test_the_settings_shown_are_read(tmp_path: Path) -> None:
-    (shown,) = blocks(ROOT / "README.md", "toml")
-    (tmp_path / "budge.toml").write_text(shown)
-
-    assert read(tmp_path / "budge.toml").device == "pi"
+@pytest.mark.parametrize("path", READMES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_settings_shown_are_read(path: Path, tmp_path: Path) -> None:
+    for shown in blocks(path, "toml"):
+        (tmp_path / "budge.toml").write_text(shown)
+        read(tmp_path / "budge.toml")
 
 
 def test_the_payloads_shown_are_understood() -> None:
     table = re.findall(r"\| `(walking|\{.*?\})` \|", (ROOT / "README.md").read_text())
     now_us = 1_795_600_000_000_000  # 2026-11-25
 
-    assert len(table) == 4
+    assert len(table) == 5
     for payload in table:
         parse("label/set", payload.encode(), now_us, int)
 

@@ -1,13 +1,12 @@
 """A full disk: what was seen waits, what is said is refused, and all goes on when there is room."""
 
-import os
 import sqlite3
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from small_disk import SmallDisk, small_disk
 
 from learner import Recognizer
 from learner.journal import Journal
@@ -19,34 +18,10 @@ RATE_HZ = 50.0
 SCALE = np.full(3, 0.001, np.float32)
 
 
-class SmallDisk:
-    """A real file system of 4 MB in memory, with a file that fills it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._filling = folder / "filling"
-
-    def fill(self) -> None:
-        file = os.open(self._filling, os.O_WRONLY | os.O_CREAT)
-        try:
-            while os.write(file, bytes(4096)):
-                pass
-        except OSError:
-            pass
-        finally:
-            os.close(file)
-
-    def make_room(self) -> None:
-        self._filling.unlink()
-
-
 @pytest.fixture(name="disk")
 def _disk(tmp_path: Path) -> Iterator[SmallDisk]:
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "budge-test", str(tmp_path)]
-    if os.geteuid() or subprocess.run(mount, check=False).returncode:
-        pytest.skip("only root may mount a small file system")
-    yield SmallDisk(tmp_path)
-    subprocess.run(["umount", str(tmp_path)], check=True)
+    with small_disk(tmp_path) as disk:
+        yield disk
 
 
 def rows(n: int, seed: int = 0) -> np.ndarray[tuple[int, int], np.dtype[np.int16]]:
@@ -155,3 +130,40 @@ def test_a_device_starts_on_a_full_disk_and_recovers(disk: SmallDisk) -> None:
         assert trouble is not None
         journal.annotate("stairs", 0, 9 * S, "test")
         assert journal.trouble is None
+
+
+def test_the_end_of_a_stretch_waits_for_room_and_comes_before_any_further_row(
+    disk: SmallDisk,
+) -> None:
+    path = disk.folder / "journal.sqlite"
+    with Journal(path) as journal:
+        journal.begin_run(0, RATE_HZ, SCALE, "start")
+        journal.append(rows(500))
+        said = journal.annotate("walking", 0, None, "test")
+        disk.fill()
+        journal.append(rows(500))
+        revision = journal.revision
+        journal.finish_later(said, 15 * S)
+
+        assert journal.open_annotation is None
+        with Journal(path) as after_a_power_cut:
+            assert after_a_power_cut.open_annotation == said
+            assert after_a_power_cut.end_us == 10 * S
+        disk.make_room()
+        journal.append(rows(500))
+        assert journal.keep()
+        assert journal.revision == revision + 1
+        with Journal(path) as again:
+            assert again.annotations == (said._replace(end_us=15 * S),)
+            assert again.end_us == 30 * S
+
+
+def test_what_must_be_on_the_disk_is_remembered_there_or_refused(disk: SmallDisk) -> None:
+    with Journal(disk.folder / "journal.sqlite") as journal:
+        journal.remember("controls", b"paused", durable=True)
+        disk.fill()
+        with pytest.raises(sqlite3.OperationalError, match="full"):
+            journal.remember("controls", bytes(200_000), durable=True)
+
+        assert journal.recall("controls") == b"paused"
+        disk.make_room()

@@ -77,6 +77,8 @@ FOUND = {
     "a calibration of a thousand brackets": ("small files", DEEP),
     "settings of a thousand brackets": ("settings", b"device = " + DEEP),
     "a number of seconds beyond all times": ("settings", b"[window]\nhop_s = 1e308"),
+    "a time before all times": ("csv", b"time_s,ax,ay,az\n-1e308,1,0,3\n0.06,1,2,3\n"),
+    "rows that are no time apart": ("csv", b"time_s,ax,ay,az\n0,1,0,3\n5e-324,1,2,3\n"),
     "a gzip that is cut off after what is no UTF-8": (
         "csv.gz",
         gzip.compress(b"time_s\n\xff")[:-8],

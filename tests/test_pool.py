@@ -138,5 +138,6 @@ def test_a_model_is_not_pooled_over_another(homes: tuple[Path, Path], tmp_path: 
     refused = pool(homes[1], tmp_path / "ada.model")
 
     assert refused.returncode == 2
-    assert "ada.model is there already" in re.sub(r"[│\s]+", " ", refused.stderr)
+    # Wherever the frame broke the line, also within the name of a deep folder.
+    assert "ada.modelistherealready" in re.sub(r"[│\s]+", "", refused.stderr)
     assert (tmp_path / "ada.model").read_bytes() == before

@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +46,15 @@ class Given:
     def __init__(self) -> None:
         self.commands: list[tuple[str, bytes]] = []
 
-    def __call__(self, topic: str, payload: bytes) -> None:
+    def __call__(
+        self,
+        topic: str,
+        payload: bytes,
+        answered: Callable[[Response], None] | None = None,
+        /,
+    ) -> bool:
         self.commands.append((topic, payload))
+        return True
 
 
 @pytest.fixture(name="hat")

@@ -24,6 +24,7 @@ ACCEL = ("ax", "ay", "az")
 GYRO = ("gx", "gy", "gz")
 # Jitter moves a time by part of a step, a lost row makes the step twice as long: cut between.
 GAP_STEPS = 1.5
+LATEST_S, SHORTEST_S = 1e12, 1e-6  # beyond it is no time, and below no step of a sensor
 BLOCK_ROWS = 20_000  # at once: a day of text as Python strings would not fit into a small Pi
 
 
@@ -46,7 +47,7 @@ def read_csv(path: Path) -> Recording:
     code_of = {name: code for code, name in enumerate(activities)} | {"": UNLABELLED}
     codes = np.array([code_of[name] for name in names], np.int16)
     times_s, samples = numbers[:, 0], numbers[:, 1:].astype(np.float32)
-    rate_hz, cuts = _pace(times_s)
+    rate_hz, cuts = _pace(path, times_s)
     bounds = [0, *cuts, len(times_s)]
     runs = tuple(
         Run(float(times_s[first]), samples[first:after], codes[first:after])
@@ -142,7 +143,7 @@ def _parsed(rows: list[list[str]], columns: list[str], last_s: float) -> _Block 
     except ValueError:
         return None
     times_s = numbers[:, 0]
-    if not (np.abs(numbers[:, 1:]) < LARGEST).all() or not np.isfinite(times_s).all():
+    if not ((np.abs(numbers[:, 1:]) < LARGEST).all() and (np.abs(times_s) < LATEST_S).all()):
         return None
     if not (np.diff(times_s, prepend=last_s) > 0).all():
         return None
@@ -165,8 +166,9 @@ def _first_fault(
                 number = float(text)
             except ValueError:
                 return f"{where}: {name} is {text!r}, expected a number"
-            if not abs(number) < (np.inf if name == "time_s" else LARGEST):
-                return f"{where}: {name} is {text!r}, expected a finite number below {LARGEST:.0f}"
+            most = LATEST_S if name == "time_s" else LARGEST
+            if not abs(number) < most:
+                return f"{where}: {name} is {text!r}, expected a finite number below {most:.0f}"
         time_s = float(row[0])
         if time_s <= last_s:
             return (
@@ -177,13 +179,17 @@ def _first_fault(
     raise AssertionError("the fast parser refused rows in which the slow one finds no fault")
 
 
-def _pace(times_s: NDArray[np.float64]) -> tuple[float, list[int]]:
+def _pace(path: Path, times_s: NDArray[np.float64]) -> tuple[float, list[int]]:
     """The rate, and the rows at which a new run begins."""
     steps_s = np.diff(times_s)
     usual_s = np.median(steps_s)
     gaps = steps_s > GAP_STEPS * usual_s
     # Over all runs together, first row to last: jitter of single times averages out.
     steps, total_s = int((~gaps).sum()), float(steps_s[~gaps].sum())
+    if total_s < steps * SHORTEST_S:
+        raise RecordingError(
+            f"{path}: rows {total_s / steps:g} s apart, expected time_s in seconds"
+        )
     rate_hz = steps / total_s
     # Times are written to 10 µs; what this leaves uncertain of the rate is rounded away.
     decimals = max(int(log10(total_s / (1e-5 * rate_hz))), 0)
