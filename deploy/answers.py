@@ -44,6 +44,7 @@ class Answers:
         *,
         wipe: Callable[[], str | None],
         at: Callable[[int], str],
+        begin_again: Callable[[], None],
     ) -> None:
         """`wipe` takes what was forgotten out of the file, or tells why not; `at` writes a time."""
         self._journal = journal
@@ -52,8 +53,8 @@ class Answers:
         self._switches = switches
         self._wipe = wipe
         self._at = at
+        self._begin_again = begin_again
         self._answered: OrderedDict[str, Response] = OrderedDict()  # by transaction
-        self.restart = False  # it was asked for
 
     def answer(self, command: Command, now_us: int) -> Response:
         """Do what the command says. Whatever it is, it is answered, and the line goes on."""
@@ -102,7 +103,7 @@ class Answers:
             case Rebuild():
                 return {"action": "rebuilt", "windows": self._teacher.rebuild()}, None
             case Restart():
-                self.restart = True
+                self._begin_again()
                 return {"action": "restarting"}, None
             case Start() | Span() | Toggle() if not self._switches.learning:
                 raise RefusedError("learning is paused: switch it on first")

@@ -68,6 +68,7 @@ def _mendable() -> tuple[type[Exception], ...]:
     from deploy.archive import BackupError
     from deploy.broker import BrokerError
     from deploy.client import NoAnswerError
+    from deploy.commands.upgrade import UpgradeError
     from deploy.page.access import AccessError
     from deploy.service import ServiceError
     from deploy.settings import SettingsError
@@ -84,6 +85,7 @@ def _mendable() -> tuple[type[Exception], ...]:
         NoAnswerError,
         AccessError,
         BackupError,
+        UpgradeError,
         JournalError,
         SourceError,
         RecordingError,

@@ -30,6 +30,11 @@ class Systemd:
         self._status = ""
         self._dead: list[str] = []  # told, and not told again until that changes
 
+    @property
+    def there(self) -> bool:
+        """Whether a service manager has started this process."""
+        return bool(self._address)
+
     def ready(self) -> None:
         """Say that the service does its work; from here on the watchdog counts."""
         self._say("READY=1" + self._as_usual())

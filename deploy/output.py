@@ -37,6 +37,15 @@ class Output(Protocol):
 
 
 @runtime_checkable
+class Threaded(Output, Protocol):
+    """An output with a thread of its own, whose end must not go unnoticed."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether that thread is there and goes round."""
+
+
+@runtime_checkable
 class Viewer(Output, Protocol):
     """An output that draws what the sensor sees, too."""
 

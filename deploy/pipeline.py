@@ -8,6 +8,7 @@ a command from an output ------+-> labelling -> journal -> lessons
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -21,7 +22,8 @@ from deploy.inbox import Command, Ended, Inbox
 from deploy.input import Input
 from deploy.labelling import Labelling, Seen
 from deploy.messages import UNSURE, ControlResponse, Message, Response, Trace, Window, rfc3339
-from deploy.output import Output, Viewer
+from deploy.notify import Systemd
+from deploy.output import Output, Threaded, Viewer
 from deploy.reader import Reader
 from deploy.record import Record
 from deploy.reports import Reports
@@ -39,6 +41,8 @@ log = logging.getLogger(__name__)
 WAIT_S = 0.2  # how soon the loop notices that it is to end
 FLUSH_US = 10_000_000  # rows that nothing covers are written this often: an SD card wears
 PRUNE_US = 600_000_000
+HUNG_S = 30.0  # a sensor that is said to be connected and gives no rows: its thread hangs
+WIPE_S = 1800.0  # what the watchdog grants to the writing anew of the journal's file
 SILENCE_US = 15_000_000  # without a window, or three hops where those are longer
 SCORES_US = 30_000_000  # between two tellings of how good it is, while it is taught
 TRACE_HZ = 25.0  # rows that are drawn, at most
@@ -56,6 +60,7 @@ class Pipeline:
         journal: Journal,
         recognizer: Recognizer,
         teacher: Teacher,
+        systemd: Systemd,
         outputs: Sequence[Output],
         inputs: Sequence[Input] = (),
     ) -> None:
@@ -66,6 +71,9 @@ class Pipeline:
         self._teacher = teacher
         self._outputs = outputs
         self._inputs = inputs
+        self._systemd = systemd
+        self._rows_s = time.monotonic()  # when the last ones came
+        self._threads = [output for output in outputs if isinstance(output, Threaded)]
         self._viewers = [output for output in outputs if isinstance(output, Viewer)]
         self._record = Record(journal)
         self._switches = Switches(journal)
@@ -92,6 +100,7 @@ class Pipeline:
         self._told: tuple[Annotation, ...] | None = None  # annotations, as they were told last
         self._scored_us = 0
         self._dropped = 0
+        self._again = False  # it is to end and begin again
         self._settled = True  # no lesson has left anything to do, see _catch_up
 
     def run(self, stop: threading.Event, *, stay: bool = False) -> bool:
@@ -104,8 +113,9 @@ class Pipeline:
         reader = Reader(self._source, self._inbox)
         reader.start()
         monitor = Monitor(self._source)
+        self._systemd.ready()
         try:
-            while not stop.is_set() and not self._answers.restart:
+            while not stop.is_set() and not self._again:
                 match self._inbox.get(WAIT_S if self._settled else 0.0):
                     case Chunk() as chunk:
                         self._take(chunk)
@@ -126,7 +136,10 @@ class Pipeline:
                 )
                 if health is not None:
                     self._send(health)
+                    known = len(self._recognizer.activities)
+                    self._systemd.status(f"sensor {health.state}; knows {known} activities")
                 self._mind_silence()
+                self._systemd.feed(self._alive())
         finally:
             self._source.close()
             self._inbox.close()
@@ -137,7 +150,11 @@ class Pipeline:
             self._teacher.finish()  # what is learnt is all of what is stored, also at the end
             if self._record.changed:
                 self._send_scores()
-        return self._answers.restart
+        return self._again
+
+    def begin_again(self) -> None:
+        """End, and say that it is to begin again; any thread."""
+        self._again = True
 
     def _begin(self) -> None:
         """Take up what the last life left, and tell what there is to know."""
@@ -154,6 +171,7 @@ class Pipeline:
             self._switches,
             wipe=self._wipe,
             at=self._reports.at,
+            begin_again=self.begin_again,
         )
         for one in (*self._outputs, *self._inputs):
             origin = type(one).__module__.rpartition(".")[2]  # its file: mqtt, page, keys …
@@ -166,9 +184,17 @@ class Pipeline:
         self._send_label()
         self._see_nothing()  # what the broker still retains is of another day
 
+    def _alive(self) -> dict[str, bool]:
+        """Say which parts give signs of life; the learner's own is that it asks."""
+        silent_s = time.monotonic() - self._rows_s
+        hung = self._source.health().state == "connected" and silent_s > HUNG_S
+        outputs = {type(output).__module__: output.alive for output in self._threads}
+        return {"the sensor": not (self._source.live and hung), **outputs}
+
     # -- rows in ---------------------------------------------------------------------------------
 
     def _take(self, chunk: Chunk) -> None:
+        self._rows_s = time.monotonic()
         if chunk.run != self._run:
             if self._run >= 0:
                 log.warning("gap in the recording: %s", chunk.cause)
@@ -332,7 +358,8 @@ class Pipeline:
         self._see_nothing()  # what goes on is remembered by its name, which may be the forgotten
         started = self._journal.recall(STARTED) or b""
         try:
-            self._journal.wipe()
+            with self._systemd.slow(WIPE_S):
+                self._journal.wipe()
             self._journal.remember(STARTED, started)
         except sqlite3.OperationalError as error:
             trouble = (

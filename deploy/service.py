@@ -17,6 +17,7 @@ import numpy as np
 from deploy.backup import take
 from deploy.input import Input
 from deploy.models import keep_snapshot, open_recognizer, untaught
+from deploy.notify import Systemd
 from deploy.output import Output
 from deploy.pipeline import Pipeline
 from deploy.score import Truth
@@ -86,30 +87,42 @@ def serve(
         recognizer, teacher = open_recognizer(settings, journal, len(source.scale))
         for one in (*outputs, *inputs):  # the inputs first: what is pressed is still answered
             stack.callback(one.close)
+        systemd = Systemd()
+        stack.callback(systemd.close)
         pipeline = Pipeline(
             settings,
             source,
             journal=journal,
             recognizer=recognizer,
             teacher=teacher,
+            systemd=systemd,
             outputs=outputs,
             inputs=inputs,
         )
-        with signals(stop.set):
+        reload = pipeline.begin_again if systemd.there else stop.set  # else a terminal was closed
+        with signals(stop.set, reload):
             again = pipeline.run(stop, stay=stay)
+        if again:
+            systemd.beginning_again()
+        else:
+            systemd.stopping()
         keep_snapshot(settings, journal, recognizer)
     return again
 
 
 @contextmanager
-def signals(end: Callable[[], None]) -> Iterator[None]:
-    """SIGTERM (systemd) and SIGINT (Ctrl-C) end the loop, not the program in mid-air."""
+def signals(end: Callable[[], None], hang_up: Callable[[], None] | None = None) -> Iterator[None]:
+    """SIGTERM (systemd) and SIGINT (Ctrl-C) end the loop, not the program in mid-air.
+
+    `hang_up`: for SIGHUP, if that is not to do the same.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    calls = {signal.SIGTERM: end, signal.SIGINT: end, signal.SIGHUP: hang_up or end}
     before = {
-        number: signal.signal(number, lambda *_: end())
-        for number in (signal.SIGTERM, signal.SIGINT)
+        number: signal.signal(number, lambda *_, call=call: call())
+        for number, call in calls.items()
     }
     try:
         yield

@@ -42,6 +42,7 @@ class Disk:
         """Open or make the file. JournalError: it is something else; DamagedError: see there."""
         self._path = path
         self.trouble: str | None = None  # why nothing can be written just now
+        self.rescued: str | None = None  # what there is to tell where the file was damaged
         self._unsure = False  # whether what was written before can be relied upon
         self._commits = 0  # since the last checkpoint
         self._db = open_database(path)

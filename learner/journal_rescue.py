@@ -47,18 +47,18 @@ DERIVED = ("snapshot", "snapshot of")  # follow from the rest, which may be less
 CHANGES, SIZE_OF = slice(24, 28), slice(92, 96)
 
 
-def open_or_rescue(path: Path) -> tuple[Journal, str | None]:
+def open_or_rescue(path: Path) -> Journal:
     """Open the journal; where it is damaged, another one with all that is intact in it.
 
-    Returns the journal and what is to be told of a damage. Only for who keeps others off the
-    folder. Raises JournalError where the disk or a newer version is in the way.
+    `rescued` of the journal says so. Only for who keeps others off the folder. Raises JournalError
+    where the disk or a newer version is in the way.
     """
     if _beside(path, ".rescued").exists():  # a power cut came between
         _change_places(path)
     what = "damage was met in it"
     try:
         if not damage_mark(path).exists():
-            return Journal(path), None
+            return Journal(path)
     except DamagedError as error:
         what = error.what
         mark_damaged(path)
@@ -68,12 +68,13 @@ def open_or_rescue(path: Path) -> tuple[Journal, str | None]:
     except sqlite3.Error as error:
         raise refused(path, error) from error
     aside = _change_places(path)
-    sentence = (
+    journal = Journal(path)
+    journal.rescued = (
         f"the journal was damaged ({what}): {saved} could be read and are in use. The old file is"
         f" set aside as {aside.name} and may be deleted. Is the SD card worn?"
     )
-    log.warning("%s", sentence)
-    return Journal(path), sentence
+    log.warning("%s", journal.rescued)
+    return journal
 
 
 def _beside(path: Path, end: str) -> Path:

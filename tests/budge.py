@@ -41,6 +41,10 @@ class Budge:
         self._process.send_signal(signal.SIGTERM)
         return self.wait(15)
 
+    def hang_up(self) -> None:
+        """SIGHUP, as `systemctl reload` does it."""
+        self._process.send_signal(signal.SIGHUP)
+
     def kill(self) -> None:
         """SIGKILL: no last words, no flush."""
         self._process.kill()

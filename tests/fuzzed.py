@@ -419,8 +419,7 @@ def strange_journal(data: bytes) -> None:
     path.write_bytes(data)
     for _ in range(3):
         try:
-            journal, _ = open_or_rescue(path)
-            return use(journal)
+            return use(open_or_rescue(path))
         except JournalError as error:
             if "schema version" in str(error) or "another program" in str(error):
                 return None

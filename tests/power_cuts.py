@@ -141,9 +141,8 @@ def check(folder: Path, records: list[Record], where: str) -> None:
     allowed = [last.standing]
     allowed += [after(last.standing, one.command) for one in in_doubt if one.what != "denied"]
 
-    journal, damage = open_or_rescue(folder / "journal.sqlite")
-    with journal:
-        assert damage is None, f"{where}: {damage}"
+    with open_or_rescue(folder / "journal.sqlite") as journal:
+        assert journal.rescued is None, f"{where}: {journal.rescued}"
         assert journal._db.execute("PRAGMA integrity_check").fetchall() == [("ok",)], where
         there = [(a.activity, a.start_us, a.end_us) for a in journal.annotations]
         assert there in allowed, f"{where}: acknowledged {last.standing}, on the disk {there}"

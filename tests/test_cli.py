@@ -185,6 +185,34 @@ def test_run_reads_the_emulated_chip_that_the_settings_name(tmp_path: Path) -> N
     assert (tmp_path / "state" / "journal.sqlite").exists()
 
 
+def test_a_hang_up_of_systemd_s_reads_the_settings_anew_and_bad_ones_are_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "nobody"))
+    settings = tmp_path / "budge.toml"
+    with Mosquitto(tmp_path) as broker, Phone(broker.port, "pi") as phone:
+        good = (
+            'device = "pi"\noutputs = ["mqtt"]\nstate_dir = "state"\n'
+            f'[i2c]\nbus = "emulated"\n[mqtt]\nport = {broker.port}\nwindow = true\n[window]\n'
+        )
+        settings.write_text(good)
+        with Budge(tmp_path, "run", "--config", "budge.toml") as service:
+            first = phone.wait_for("info")
+            phone.wait_for("window")
+            settings.write_text("hop = 1\n")
+            before = len(phone.messages)
+            service.hang_up()
+            again = phone.wait_for("info", lambda info: info["started"] != first["started"])
+            phone.wait_for("window", after=before)
+            settings.write_text(good + "hop_s = 0.64\n")
+            service.hang_up()
+            assert phone.wait_for("info", lambda info: info["hop_s"] < 1.0)
+            assert service.end() == 0
+
+    assert again["hop_s"] == first["hop_s"]
+    assert "going on with the settings as they were" in service.log
+
+
 def test_what_was_recorded_plays_again(tmp_path: Path) -> None:
     (tmp_path / "budge.toml").write_text('[i2c]\nbus = "emulated"\n')
     made = budge(

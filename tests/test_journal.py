@@ -117,6 +117,51 @@ def test_pruning_keeps_what_an_annotation_covers_and_the_grid(journal: Journal) 
     assert windows(journal, 900 * S, 1000 * S)
 
 
+def test_a_file_that_grows_too_large_loses_its_oldest_rows_first_and_nothing_taught(
+    journal: Journal, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal.begin_run(0, 50.0, SCALE, "start")
+    for block in range(300):  # 3000 s in blobs of 10 s and 3 kB
+        journal.append(rows(500))
+        journal.flush()
+        if block == 50:
+            journal.annotate("walking", 400 * S, 500 * S, "test")
+        if block % 10 == 9:
+            journal.prune(0, 400_000)
+    taught = windows(journal, 400 * S, 500 * S)
+
+    assert len(taught) > 70
+    assert not journal.recorded(0, 390 * S)
+    assert not journal.recorded(510 * S, 1800 * S)
+    assert len(windows(journal, 2200 * S, 3000 * S)) > 600
+    assert path.stat().st_size < 600_000  # what was free is used again
+
+    for _ in range(2):
+        journal.prune(0, 10_000)
+    assert windows(journal, 400 * S, 500 * S) == taught
+    assert not journal.recorded(510 * S, 3000 * S)
+    assert caplog.text.count("nothing taught is dropped") == 1
+
+
+def test_rows_far_apart_are_found_without_looking_at_all_between(journal: Journal) -> None:
+    journal.begin_run(0, 50.0, SCALE, "start")
+    journal.append(rows(500))
+    journal.flush()
+    journal.append(rows(500))
+    journal._waiting[0].first += 2**36  # as in a file that somebody made
+    journal.flush()
+    looked = 0
+
+    def look() -> int:
+        nonlocal looked
+        looked += 1
+        return int(looked > 100)
+
+    with Journal(journal._path) as again:
+        again._db.set_progress_handler(look, 1000)
+        assert len(windows(again, 0, 2**62)) == 12
+
+
 def test_a_retracted_annotation_is_kept_in_the_file_but_says_nothing(
     journal: Journal, path: Path
 ) -> None:

@@ -54,6 +54,25 @@ def test_a_write_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
     assert wire.transfers == [[(0x6A, False, b"\x2e\xc0")]]
 
 
+def test_an_adapter_that_was_unplugged_is_let_go_and_opened_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wires: list[Wire] = []
+
+    def opened(number: int) -> Wire:
+        wires.append(Wire(number))
+        return wires[-1]
+
+    monkeypatch.setattr(smbus2, "SMBus", opened)
+    bus = LinuxBus(99)  # no machine has so many: its node is not there, as of one unplugged
+    monkeypatch.setattr(wires[0], "i2c_rdwr", lambda *_: failing(errno.EIO))
+    with pytest.raises(OSError, match="as the kernel says"):
+        bus.read(0x6A, 0x28, 6)
+
+    assert bus.read(0x6A, 0x28, 6) == bytes(range(6, 12))
+    assert len(wires) == 2
+
+
 @pytest.mark.parametrize(
     ("number", "advice"),
     [

@@ -1,6 +1,7 @@
 """A damaged journal is set aside, and what is intact in it is in use again: never a crash loop."""
 
 import random
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -62,7 +63,8 @@ def spoil(path: Path, page: int, what: bytes = b"\xa5" * PAGE) -> None:
 
 
 def test_a_whole_journal_is_opened_and_nothing_is_told(path: Path) -> None:
-    journal, told = open_or_rescue(path)
+    journal = open_or_rescue(path)
+    told = journal.rescued
     journal.close()
 
     assert told is None
@@ -82,7 +84,8 @@ def test_labels_on_other_pages_than_the_damaged_one_are_saved(path: Path) -> Non
     with pytest.raises(DamagedError, match="start budge again, which sets it aside"):
         Journal(path)
 
-    journal, told = open_or_rescue(path)
+    journal = open_or_rescue(path)
+    told = journal.rescued
     with journal:
         saved = set(journal.annotations)
         assert LABELS - 60 < len(saved) < LABELS
@@ -105,7 +108,8 @@ def test_where_only_the_schema_is_damaged_all_is_saved(path: Path, page: str) ->
         data = path.read_bytes()
         path.write_bytes(data.replace(b"CREATE TABLE rows", b"CREATE TABEL rows"))
 
-    journal, told = open_or_rescue(path)
+    journal = open_or_rescue(path)
+    told = journal.rescued
     journal.close()
     assert told is not None
     assert all_of(path) == (said, there)
@@ -116,17 +120,37 @@ def test_a_file_that_was_cut_short_gives_what_is_left(path: Path) -> None:
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
 
-    journal, _ = open_or_rescue(path)
+    journal = open_or_rescue(path)
     with journal:
         assert len({*journal.annotations} & said) > LABELS / 10
         assert 0 < windows(journal) < there
+
+
+def test_the_wal_of_a_damaged_journal_is_read_too_and_does_not_stay(
+    path: Path, tmp_path: Path
+) -> None:
+    crashed = tmp_path / "crashed" / "journal.sqlite"
+    crashed.parent.mkdir()
+    with Journal(path) as journal:
+        for number in range(50):
+            journal.annotate("late", 10**10 + number, 10**10 + number + S, "test")
+        for end in ("", "-wal"):
+            shutil.copy(f"{path}{end}", f"{crashed}{end}")
+        said = set(journal.annotations)
+    damage_mark(crashed).touch()
+
+    for _ in range(2):
+        with open_or_rescue(crashed) as journal:
+            assert set(journal.annotations) == said
+            assert journal._db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
 def test_what_never_was_a_journal_is_set_aside_untouched(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     path.write_text("not a database, but somebody's diary" * 100)
 
-    journal, told = open_or_rescue(path)
+    journal = open_or_rescue(path)
+    told = journal.rescued
     journal.close()
     assert told is not None
     assert "0 labels" in told or "nothing" in told
@@ -141,13 +165,15 @@ def test_damage_among_the_rows_is_met_later_and_mended_at_the_next_start(path: P
     db.close()
     for page in pages[100:110]:
         spoil(path, page)
-    journal, told = open_or_rescue(path)
+    journal = open_or_rescue(path)
+    told = journal.rescued
     with pytest.raises(DamagedError), journal:
         windows(journal)
 
     assert told is None  # the rows are not read at a start: that takes minutes
     assert damage_mark(path).exists()
-    journal, told = open_or_rescue(path)
+    journal = open_or_rescue(path)
+    told = journal.rescued
     with journal:
         assert told is not None
         assert "damage was met in it" in told
@@ -189,14 +215,14 @@ def test_a_rescue_that_is_cut_off_anywhere_begins_again_or_goes_on(
             patch.setattr(Path, real.__name__, cut)
             with pytest.raises(PowerCut):
                 open_or_rescue(path)
-        open_or_rescue(path)[0].close()
+        open_or_rescue(path).close()
         assert all_of(path) == (said, there), f"cut at {real.__name__} {nth}"
         assert not damage_mark(path).exists()
 
 
 def test_what_is_forgotten_is_gone_from_what_was_set_aside_too(path: Path) -> None:
     damage_mark(path).touch()
-    journal, _ = open_or_rescue(path)
+    journal = open_or_rescue(path)
     with journal:
         aside = set_aside(path)
         journal.forget("activity 3")
@@ -240,7 +266,8 @@ def test_whatever_is_spoilt_a_journal_comes_of_it_and_all_in_it_is_true(path: Pa
         path.write_bytes(data)
         for _ in range(2):
             try:
-                journal, told = open_or_rescue(path)
+                journal = open_or_rescue(path)
+                told = journal.rescued
                 rescued += told is not None
                 with journal:
                     windows(journal)

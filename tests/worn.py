@@ -21,9 +21,9 @@ from typing import Any, Self
 import msgspec
 import numpy as np
 from mosquitto import free_port
-from mqtt_line import wait_until
 from msgspec.structs import replace
 from numpy.typing import NDArray
+from page import wait_until
 
 from deploy.page.access import Access, Role
 from deploy.sensing import open_emulated
@@ -34,6 +34,7 @@ from firmware_bridge.wearer import MOVEMENTS, Wearer
 
 DEVICE = "worn"
 PATIENCE_S = 20.0
+START_S = 60.0  # it may have its kernels to compile, on a machine that is busy
 SOON_S = 1.0  # a plan begins so long after it is said
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -196,7 +197,11 @@ class Worn:
     def __enter__(self) -> Self:
         (self._folder / "state").mkdir()
         self.start()
-        wait_until(self._answers)
+        try:
+            wait_until(self._answers, START_S)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def _answers(self) -> bool:

@@ -1,8 +1,11 @@
 """`budge run`: the service on the Pi."""
 
+import logging
 from contextlib import ExitStack
 
 from deploy.commands.options import AsJson, Broker, Config, Device, StateDir, Windows, changed
+
+log = logging.getLogger(__name__)
 
 
 def run(
@@ -19,16 +22,19 @@ def run(
     """
     from deploy.sensing import open_source
     from deploy.service import open_inputs, open_outputs, serve, warm_up
-    from deploy.settings import read
+    from deploy.settings import Settings, SettingsError, read
 
-    settings = changed(
-        read(config),
-        broker=broker,
-        device=device,
-        state_dir=state_dir,
-        as_json=as_json,
-        windows=windows,
-    )
+    def chosen() -> Settings:
+        return changed(
+            read(config),
+            broker=broker,
+            device=device,
+            state_dir=state_dir,
+            as_json=as_json,
+            windows=windows,
+        )
+
+    settings = chosen()
     again = True
     while again:
         with ExitStack() as stack:
@@ -36,3 +42,8 @@ def run(
             warm_up(settings)
             source = open_source(settings, stack)
             again = serve(settings, source, open_outputs(settings), inputs=inputs)
+        if again:
+            try:
+                settings = chosen()
+            except SettingsError as error:
+                log.warning("going on with the settings as they were: %s", error)

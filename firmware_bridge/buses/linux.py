@@ -6,6 +6,7 @@ another process may address the chip, and MPU FIFOs were seen to lose their plac
 
 import errno
 from pathlib import Path
+from typing import Any
 
 from firmware_bridge.source import SourceError
 
@@ -17,21 +18,36 @@ class LinuxBus:
         from smbus2 import SMBus, i2c_msg  # not at the top: it exists on Linux only
 
         self._message = i2c_msg
+        self._open = SMBus
+        self._number = number
         try:
-            self._bus = SMBus(number)
+            self._bus: Any = SMBus(number)
         except OSError as error:
             raise SourceError(_why_not_open(number, error)) from error
 
     def write(self, address: int, data: bytes) -> None:
-        self._bus.i2c_rdwr(self._message.write(address, data))
+        self._transfer(self._message.write(address, data))
 
     def read(self, address: int, register: int, length: int) -> bytes:
         answer = self._message.read(address, length)
-        self._bus.i2c_rdwr(self._message.write(address, [register]), answer)
+        self._transfer(self._message.write(address, [register]), answer)
         return bytes(answer)
 
+    def _transfer(self, *messages: Any) -> None:
+        """An adapter on USB may be unplugged: while it is held open, it cannot come back."""
+        if self._bus is None:
+            self._bus = self._open(self._number)
+        try:
+            self._bus.i2c_rdwr(*messages)
+        except OSError:
+            if not Path(f"/dev/i2c-{self._number}").exists():  # its errno says only EIO
+                self._bus.close()
+                self._bus = None
+            raise
+
     def close(self) -> None:
-        self._bus.close()
+        if self._bus is not None:
+            self._bus.close()
 
 
 def _why_not_open(number: int, error: OSError) -> str:
