@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from budge import ROOT, Budge
 from mosquitto import Mosquitto
+from page import wait_until
 from phone import Phone
 
 DAY = ROOT / "data_samples" / "mixed_day.csv.gz"
@@ -186,7 +187,7 @@ def test_bad_input_is_refused_with_a_sentence_and_teaches_nothing(
 def test_a_retained_command_is_not_obeyed(tmp_path: Path, broker: Mosquitto, phone: Phone) -> None:
     phone._client.publish("budge/test/label/set", "walking", qos=1, retain=True).wait_for_publish(5)
     with replay(tmp_path, broker, "--speed", "max", "--stay") as budge:
-        phone.wait_for("activity")
+        wait_until(lambda: "the source has ended" in budge.log)
         phone.ask({"activity": "resting", "last_s": 30})
         assert budge.end() == 0
         assert "ignored a retained command" in budge.log
