@@ -86,7 +86,7 @@ class Answers:
             return kind(
                 status="error",
                 data={},
-                error=f"not kept, the journal cannot be written ({error}): make room on the disk",
+                error=f"not kept, {self._journal.trouble or error}",
                 transaction=transaction,
             )
         if transaction is not None:

@@ -37,7 +37,7 @@ class Switches:
         self._keep(_Kept(learning=self._kept.learning, threshold_percent=percent))
 
     def _keep(self, kept: _Kept) -> None:
-        self._journal.remember(KEY, msgspec.json.encode(kept))
+        self._journal.remember(KEY, msgspec.json.encode(kept), durable=True)
         self._kept = kept
 
     def told(self) -> Controls:

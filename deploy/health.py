@@ -24,13 +24,21 @@ class Monitor:
         self._started_s = time.monotonic()
         self._looked_s = self._said_s = float("-inf")
         self._state = ""
+        self._trouble: str | None = None
         self._drifting: tuple[str, ...] = ()
 
-    def look(self, *, rows_lost: int, waiting: int, drifting: tuple[str, ...]) -> Health | None:
+    def look(
+        self,
+        *,
+        rows_lost: int,
+        waiting: int,
+        drifting: tuple[str, ...],
+        trouble: str | None = None,
+    ) -> Health | None:
         """Return what there is to say, if anything.
 
         `rows_lost` to a learner that was too slow; `waiting` in the inbox; `drifting`: activities
-        that do not look like themselves any more.
+        that do not look like themselves any more; `trouble`: what is wrong with the journal.
         """
         now_s = time.monotonic()
         if now_s - self._looked_s < LOOK_S:
@@ -39,18 +47,18 @@ class Monitor:
         source = self._source.health()
         starting = source.state == "starting" and now_s - self._started_s > START_S
         state = "not started" if starting else source.state
-        same = state == self._state and drifting == self._drifting
+        same = (state, drifting, trouble) == (self._state, self._drifting, self._trouble)
         if same and now_s - self._said_s < EVERY_S:
             return None
         for activity in sorted({*drifting} - {*self._drifting}):
             log.warning("%s", _advice(activity))
         self._drifting = drifting
-        self._state, self._said_s = state, now_s
+        self._state, self._said_s, self._trouble = state, now_s, trouble
         return Health(
-            problem=state in {"gap", "not started"},
+            problem=state in {"gap", "not started"} or trouble is not None,
             state=state,
             since=rfc3339(round((time.time() - self._source.now_s() + source.since_s) * 1e6)),
-            cause=source.cause,
+            cause=trouble or source.cause,
             rate_hz=round(source.rate_hz, 3),
             gaps=source.gaps,
             errors=source.errors,

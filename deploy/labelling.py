@@ -5,6 +5,7 @@ the annotation is on the disk, not before.
 """
 
 import logging
+import sqlite3
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -105,7 +106,7 @@ class Labelling:
         """End what a crash or a power cut left open, where its recording ends; returns it."""
         said = self.teaching
         if said is not None:
-            self._journal.finish(said, max(said.start_us, self._journal.end_us))
+            self._journal.finish_later(said, max(said.start_us, self._journal.end_us))
             log.warning(
                 "teaching %r was cut off when budge stopped: kept up to there", said.activity
             )
@@ -148,9 +149,10 @@ class Labelling:
 
     def _end(self, said: Annotation, reason: str, end_us: int, until_us: int) -> Done:
         self._think_anew()
-        done = self._stop(said, end_us)
-        self.ending = Ending(reason, said._replace(end_us=end_us), until_us)
-        return done
+        end_us = max(end_us, said.start_us)
+        self.ending = Ending(reason, self._journal.finish_later(said, end_us), until_us)
+        self._teacher.follow()
+        return Done("stopped", said.activity, self._learnt_of(said), said.start_us, end_us)
 
     def _think_anew(self) -> None:
         self._doubts = SecondThoughts()
@@ -208,7 +210,11 @@ class Labelling:
 
     def _stop(self, said: Annotation, at_us: int) -> Done:
         end_us = max(at_us, said.start_us)  # a stop dated before its start ends it there
-        self._journal.finish(said, end_us)
+        try:
+            self._journal.finish(said, end_us)
+        except sqlite3.OperationalError:  # the button is up all the same
+            self._journal.finish_later(said, end_us)
+            raise
         self._teacher.follow()
         return Done("stopped", said.activity, self._learnt_of(said), said.start_us, end_us)
 

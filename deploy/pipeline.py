@@ -130,9 +130,10 @@ class Pipeline:
                     case None:
                         self._catch_up()
                 health = monitor.look(
-                    rows_lost=reader.lost_rows,
+                    rows_lost=reader.lost_rows + self._journal.dropped_rows,
                     waiting=self._inbox.waiting,
                     drifting=self._recognizer.drifting,
+                    trouble=self._journal.trouble or self._journal.rescued,
                 )
                 if health is not None:
                     self._send(health)
@@ -144,13 +145,16 @@ class Pipeline:
             self._source.close()
             self._inbox.close()
             reader.join(timeout=5)
-            self._end_activity()
-            self._journal.flush(durable=True)
+            self._finish()
+        return self._again
+
+    def _finish(self) -> None:
+        self._end_activity()
+        if self._journal.keep(durable=True):
             self._teacher.release()
             self._teacher.finish()  # what is learnt is all of what is stored, also at the end
-            if self._record.changed:
-                self._send_scores()
-        return self._again
+        if self._record.changed:
+            self._send_scores()
 
     def begin_again(self) -> None:
         """End, and say that it is to begin again; any thread."""
@@ -255,10 +259,16 @@ class Pipeline:
 
     def _learn(self, seen: Seen) -> None:
         """Learn from the rows that were seen: what is said of them has not waited for it."""
-        if self._labelling.teaching is not None:
-            self._journal.flush(durable=True)
         was_behind = self._teacher.behind
-        ended = self._labelling.tick(seen)
+        try:
+            if self._labelling.teaching is not None:
+                self._journal.flush(durable=True)
+            ended = self._labelling.tick(seen)
+        except sqlite3.OperationalError:
+            if self._journal.trouble is None:
+                raise
+            self._send_label()
+            return  # rows that are not on the disk teach nothing; they wait
         self._settled = False
         caught_up = was_behind and not self._teacher.behind
         if ended is not None or caught_up or set(self._recognizer.activities) != self._known:
@@ -274,7 +284,10 @@ class Pipeline:
         Else the next prediction would wait for those.
         """
         if self._teacher.behind:
-            self._teacher.follow()
+            if self._journal.keep():
+                self._teacher.follow()
+            else:
+                self._settled = True  # not again and again at once
             if not self._teacher.behind:
                 self._send_info()
         else:
@@ -299,12 +312,15 @@ class Pipeline:
         """Write rows now and then, and drop those that are too old."""
         now_us = self._journal.end_us
         if now_us - self._flushed_us >= FLUSH_US:
-            self._journal.flush()
+            self._journal.keep()
             self._note_wall()
             self._flushed_us = now_us
         # What is still to be unlearnt must still be there.
         if now_us - self._pruned_us >= PRUNE_US and not self._teacher.behind:
-            self._journal.prune(now_us - round(self._settings.journal.retain_hours * 3600e6))
+            limits = self._settings.journal
+            self._journal.prune(
+                now_us - round(limits.retain_hours * 3600e6), round(limits.max_mb * 1e6)
+            )
             self._pruned_us = now_us
 
     # -- commands in -----------------------------------------------------------------------------

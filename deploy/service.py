@@ -23,7 +23,7 @@ from deploy.pipeline import Pipeline
 from deploy.score import Truth
 from deploy.settings import Settings, SettingsError
 from firmware_bridge.source import Source
-from learner.journal import Journal
+from learner.journal_rescue import open_or_rescue
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ def serve(
     stop = stop or threading.Event()
     with locked(settings.state_path()), ExitStack() as stack:
         take(settings.state_path())  # what `budge restore` or the page has put there
-        journal = stack.enter_context(Journal(settings.state_path() / "journal.sqlite"))
+        journal = stack.enter_context(open_or_rescue(settings.state_path() / "journal.sqlite"))
         recognizer, teacher = open_recognizer(settings, journal, len(source.scale))
         for one in (*outputs, *inputs):  # the inputs first: what is pressed is still answered
             stack.callback(one.close)

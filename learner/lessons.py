@@ -244,6 +244,8 @@ class Teacher:
     def _learn(self, at_most: int | None) -> int:
         """Make so many of the changes that are due, or all; returns how many."""
         changed = 0
+        if self._due:
+            self._journal.flush()  # where that raises, nothing that is due is lost
         while self._due and changed != at_most:
             change = next(self._due[0], None)
             if change is None:

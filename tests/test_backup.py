@@ -249,10 +249,8 @@ def test_a_rescue_that_was_under_way_does_not_undo_a_restore(file: Path, tmp_pat
     )
     stage(file, here)
     take(here)
-    journal, told = open_or_rescue(here / "journal.sqlite")
-    journal.close()
-
-    assert told is None
+    with open_or_rescue(here / "journal.sqlite") as journal:
+        assert journal.rescued is None
     assert taught(here) == ["walking", "stairs"]
 
 

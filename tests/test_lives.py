@@ -547,7 +547,9 @@ def test_a_journal_that_cannot_be_written_answers_and_goes_on(tmp_path: Path) ->
 
     refused, kept = life.of(Response)
     assert refused.status == "error"
-    assert "not kept, the journal cannot be written (database is locked)" in refused.error
+    assert refused.error == (
+        "not kept, the journal cannot be written, another program holds it: end that one"
+    )
     assert kept.status == "ok"
 
 
