@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from math import ceil
 
 from deploy.answers import Answers
 from deploy.controls import Switches
@@ -21,7 +20,7 @@ from deploy.health import Monitor
 from deploy.inbox import Command, Ended, Inbox
 from deploy.input import Input
 from deploy.labelling import Labelling, Seen
-from deploy.messages import UNSURE, ControlResponse, Message, Response, Trace, Window, rfc3339
+from deploy.messages import UNSURE, ControlResponse, Message, Response, Window, rfc3339
 from deploy.notify import Systemd
 from deploy.output import Output, Threaded, Viewer
 from deploy.reader import Reader
@@ -29,6 +28,7 @@ from deploy.record import Record
 from deploy.reports import Reports
 from deploy.settings import Settings
 from deploy.timeline import Timeline
+from deploy.trace import thinned
 from firmware_bridge.source import Chunk, Source
 from firmware_bridge.window import Window as Rows
 from firmware_bridge.window import Windower
@@ -45,7 +45,6 @@ HUNG_S = 30.0  # a sensor that is said to be connected and gives no rows: its th
 WIPE_S = 1800.0  # what the watchdog grants to the writing anew of the journal's file
 SILENCE_US = 15_000_000  # without a window, or three hops where those are longer
 SCORES_US = 30_000_000  # between two tellings of how good it is, while it is taught
-TRACE_HZ = 25.0  # rows that are drawn, at most
 NOTHING = Prediction(activity=None, confidence=0.0, novelty=1.0, probabilities={})
 
 
@@ -211,29 +210,19 @@ class Pipeline:
                 chunk.cause,
             )
         self._journal.append(chunk.counts)
-        self._draw(chunk)
+        if self._viewers:
+            self._draw(chunk)
         for rows in self._windower.push(chunk):
             self._see(rows)
         self._keep()
 
     def _draw(self, chunk: Chunk) -> None:
-        if not self._viewers:
-            return
-        every = ceil(self._source.rate_hz / TRACE_HZ)
-        rows = chunk.counts[-chunk.first % every :: every, :3] * self._source.scale[:3]
-        if not len(rows):
-            return
-        past_s = chunk.run_start_s + (chunk.first + len(chunk.counts)) / self._source.rate_hz
-        x, y, z = rows.T.astype(float).round(2).tolist()
-        trace = Trace(
-            ts=self._reports.at(self._timeline.journal_us(past_s)),
-            rate_hz=self._source.rate_hz / every,
-            x=tuple(x),
-            y=tuple(y),
-            z=tuple(z),
+        trace = thinned(
+            chunk, self._source, lambda s: self._reports.at(self._timeline.journal_us(s))
         )
-        for viewer in self._viewers:
-            viewer.show(trace)
+        if trace is not None:
+            for viewer in self._viewers:
+                viewer.show(trace)
 
     def _see(self, rows: Rows) -> None:
         seen = self._recognizer.observe(rows.samples)
