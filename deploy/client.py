@@ -88,9 +88,10 @@ def _hear(
         subscribed(client, root)
 
     def on_message(_client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
-        heard = msgspec.json.decode(message.payload, type=kind)
-        if wanted(heard):
-            answers.put(heard)
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):  # somebody else's
+            heard = msgspec.json.decode(message.payload, type=kind)
+            if wanted(heard):
+                answers.put(heard)
 
     with connected(settings) as client:
         client.on_connect = subscribe

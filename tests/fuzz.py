@@ -1,4 +1,4 @@
-"""Feeds every parser that meets the outside (`fuzzed.py`) with what it does not expect.
+"""Feeds every parser that meets the outside (`fuzzed/`) with what it does not expect.
 
     .venv/bin/python tests/fuzz.py [inputs] [target …]      1,000,000 in all, unless said otherwise
 
@@ -32,7 +32,8 @@ atheris: Any = import_module("atheris") if find_spec("atheris") else None
 OURS = ["deploy", "firmware_bridge", "learner"]
 seen = atheris is not None and __name__ == "__main__" and len(sys.argv) == 3
 with atheris.instrument_imports(include=OURS) if seen else contextlib.nullcontext():
-    from fuzzed import TARGETS, Target, clean_up, feed, unchecked_zips, workshop
+    from fuzzed import TARGETS, clean_up, feed, unchecked_zips
+    from fuzzed.target import Target, workshop
 
 INPUTS = 1_000_000
 KEPT = 500  # inputs that are changed further

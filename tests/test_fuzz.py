@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 from fuzz import COST, Feeder, bounded, feed_many
-from fuzzed import DEEP, TARGETS, Target, clean_up, feed
+from fuzzed import TARGETS, clean_up, feed
+from fuzzed.target import DEEP, Target
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -148,6 +148,8 @@ def test_the_lines_for_curl_do_what_they_say(service: Service, tmp_path: Path) -
     """The last: it restarts the service."""
     if shutil.which("curl") is None:
         pytest.skip("needs curl: sudo apt-get install curl")
+    with Events(service.port, service.token) as events:
+        events.until("window")  # something is recorded that the last 30 s can be said of
     (shown,) = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
     program = re.sub(r"^TOKEN=.*$", f"TOKEN={service.token}", shown, flags=re.MULTILINE)
     program = re.sub(r"^PI=.*$", f"PI=http://{HERE}:{service.port}", program, flags=re.MULTILINE)
@@ -167,4 +169,4 @@ def test_the_lines_for_curl_do_what_they_say(service: Service, tmp_path: Path) -
     assert "# TYPE budge_info gauge\n" in ran.stdout
     assert answers[-1] == "restarting"
     wait_until(lambda: service.log().count("the page is at port") == 2, 60.0)
-    service.wait_for_label("not labelling")
+    service.wait_for_label("not labelling")  # and it is there again, also for the end

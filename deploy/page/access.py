@@ -67,7 +67,7 @@ class Access:
                 f"{self.path} cannot be read ({error.strerror}): give it back to who runs budge,"
                 f" `sudo chown --reference={self.path.parent} {self.path}`"
             ) from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             self._seen = None
             raise AccessError(
                 f"{self.path} is not a list of tokens ({error}):"
