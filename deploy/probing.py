@@ -6,6 +6,9 @@ from dataclasses import asdict, dataclass, field
 from math import degrees
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from deploy.sensing import chip_module, mounted
 from deploy.settings import Settings
 from firmware_bridge.bus import Bus
@@ -201,3 +204,8 @@ def _why_none(found: list[Found], buses: Mapping[int | str, Bus]) -> str:
     if found:
         return f"no IMU answers on bus {numbers}, though others do: {WIRING}"
     return f"nothing answers on bus {numbers}: {WIRING}"
+
+
+def on_the_table(times_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Lie flat for ever: how an emulated IMU moves that is probed."""
+    return np.tile([0.0, 0.0, STANDARD_GRAVITY, 0.0, 0.0, 0.0], (len(times_s), 1))

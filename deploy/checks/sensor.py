@@ -93,8 +93,7 @@ def _as_told(case: Case) -> Finding:
 
 
 def _looked_at(case: Case) -> Iterator[Finding]:
-    from deploy.commands.probe import _on_the_table
-    from deploy.probing import Report, examine
+    from deploy.probing import Report, examine, on_the_table
     from deploy.sensing import emulated_bus, the_imu
     from deploy.settings import SettingsError
     from firmware_bridge.bus import Bus
@@ -115,7 +114,7 @@ def _looked_at(case: Case) -> Iterator[Finding]:
                 held[settings.i2c.bus] = kernel_drivers(settings.i2c.bus)
             else:
                 clock = VirtualClock()
-                bus = emulated_bus(settings, _on_the_table, clock)[2]
+                bus = emulated_bus(settings, on_the_table, clock)[2]
             stack.callback(bus.close)
             the_imu(settings, bus)
         except (SourceError, ImuNotFoundError, SettingsError) as error:

@@ -10,9 +10,6 @@ import typer
 from deploy.commands.options import Config, StateDir, changed
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from deploy.probing import Report
     from deploy.settings import Settings
     from firmware_bridge.bus import Bus
@@ -55,14 +52,14 @@ def probe(
 def _probe(settings: "Settings", stack: ExitStack, seconds: float, *, as_json: bool) -> None:
     import json
 
-    from deploy.probing import NO_BUS, Report, examine
+    from deploy.probing import NO_BUS, Report, examine, on_the_table
     from deploy.sensing import emulated_bus
     from firmware_bridge.clock import MonotonicClock, VirtualClock
 
     unopened: list[str] = []
     if settings.i2c.bus == "emulated":
         clock = VirtualClock()
-        bus = emulated_bus(settings, _on_the_table, clock)[2]
+        bus = emulated_bus(settings, on_the_table, clock)[2]
         report = examine(settings, {"emulated": bus}, clock, seconds, {})
     else:
         buses, unopened = _open_buses(settings.i2c.bus, stack)
@@ -102,13 +99,6 @@ def _held(buses: Iterable[int | str]) -> "dict[int | str, dict[int, str]]":
     from firmware_bridge.commissioning.probe import kernel_drivers
 
     return {number: kernel_drivers(number) for number in buses if isinstance(number, int)}
-
-
-def _on_the_table(times_s: "NDArray[np.float64]") -> "NDArray[np.float64]":
-    """Lie flat for ever."""
-    import numpy as np
-
-    return np.tile([0.0, 0.0, 9.80665, 0.0, 0.0, 0.0], (len(times_s), 1))
 
 
 def _show(report: "Report") -> None:
