@@ -56,6 +56,13 @@ def main() -> None:
     except _mendable() as error:
         print(f"budge: {error}", file=sys.stderr)
         sys.exit(1)
+    except MemoryError:
+        print(
+            "budge: there is no more memory: end other programs, or raise MemoryMax= of"
+            " budge.service; all that was acknowledged is in the journal",
+            file=sys.stderr,
+        )
+        sys.exit(1)
     except OSError as error:
         if error.filename is None:
             raise  # not of a file that somebody named

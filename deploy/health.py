@@ -23,9 +23,8 @@ class Monitor:
         self._source = source
         self._started_s = time.monotonic()
         self._looked_s = self._said_s = float("-inf")
-        self._state = ""
-        self._trouble: str | None = None
         self._drifting: tuple[str, ...] = ()
+        self._told: tuple[object, ...] = ()  # what is told at once when it changes
 
     def look(
         self,
@@ -47,13 +46,13 @@ class Monitor:
         source = self._source.health()
         starting = source.state == "starting" and now_s - self._started_s > START_S
         state = "not started" if starting else source.state
-        same = (state, drifting, trouble) == (self._state, self._drifting, self._trouble)
-        if same and now_s - self._said_s < EVERY_S:
+        told = (state, drifting, trouble, source.gaps)
+        if told == self._told and now_s - self._said_s < EVERY_S:
             return None
         for activity in sorted({*drifting} - {*self._drifting}):
             log.warning("%s", _advice(activity))
         self._drifting = drifting
-        self._state, self._said_s, self._trouble = state, now_s, trouble
+        self._told, self._said_s = told, now_s
         return Health(
             problem=state in {"gap", "not started"} or trouble is not None,
             state=state,

@@ -62,6 +62,7 @@ class Output:
         self._brief = 0  # brief connections in a row
         self._patience_s = LOSSLESS_WAIT_S
         self._info: Info | None = None
+        self._lost = 0  # events that found no room, and of which that was not told yet
         self._taught: str | None = None  # an activity that need not be known yet
         self._document = b""  # that Home Assistant was told; empty: nothing
         self._components: set[str] = set()  # of all documents so far
@@ -102,7 +103,9 @@ class Output:
         elif isinstance(message, Trace):
             pass  # to be drawn, for those who ask for it
         elif not isinstance(message, Window):
-            self._outbox.put(topic, payload)
+            if not self._outbox.put(topic, payload):
+                with self._lock:
+                    self._lost += 1
         elif self._settings.mqtt.window and self._settings.mqtt.lossless:
             self._send_lossless(topic, payload)
         elif self._settings.mqtt.window:
@@ -234,9 +237,21 @@ class Output:
 
     def _on_round(self) -> None:
         self._outbox.pump()
+        self._tell_lost()
         if self._greet_s is not None and monotonic() >= self._greet_s:
             self._greet_s = None
             self._say_all()
+
+    def _tell_lost(self) -> None:
+        if self._lost and self._outbox.wait(0, 0):  # all that was kept has arrived
+            with self._lock:
+                lost, self._lost = self._lost, 0
+            log.warning(
+                "%d events are lost to the broker at %s: it was away for so long that no more"
+                " were kept (what is true now was said anew, and the journal has all rows)",
+                lost,
+                self._client.where,
+            )
 
     def close(self) -> None:
         """Say `offline`: after a clean goodbye the broker would not send our last will."""
