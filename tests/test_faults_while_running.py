@@ -4,7 +4,6 @@ import os
 import re
 import resource
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from outlet import eventually
 from phone import Phone, seconds
 from scripted import rebuilt
+from systemd_ear import Ear, listening
 from worn import Worn
 
 from deploy import health, pipeline
@@ -41,36 +41,15 @@ ROOM = 8 << 20  # bytes
 WATCHDOG_S = 2.0
 
 
-class Ear:
-    """Systemd's end."""
-
-    def __init__(self, address: str) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(address)
-        self._socket.setblocking(False)
-
-    def fed(self) -> bool:
-        """Whether the watchdog was fed since the last call."""
-        fed = False
-        while True:
-            try:
-                fed |= self._socket.recv(4096).startswith(b"WATCHDOG=1")
-            except BlockingIOError:
-                return fed
-
-    def close(self) -> None:
-        self._socket.close()
-
-
 @pytest.fixture(name="ear")
 def _ear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ear]:
-    """Be systemd, with a watchdog."""
-    ear = Ear(str(tmp_path / "notify"))
-    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-    monkeypatch.setenv("WATCHDOG_USEC", str(round(WATCHDOG_S * 1e6)))
-    monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()))
-    yield ear
-    ear.close()
+    with listening(tmp_path, monkeypatch, WATCHDOG_S) as ear:
+        yield ear
+
+
+def fed(ear: Ear) -> bool:
+    """Whether the watchdog was fed since the last call."""
+    return any(line.startswith("WATCHDOG=1") for line in ear.heard())
 
 
 def test_a_bus_that_hangs_starves_the_watchdog_while_the_line_obeys_and_what_it_cost_is_told(
@@ -89,9 +68,9 @@ def test_a_bus_that_hangs_starves_the_watchdog_while_the_line_obeys_and_what_it_
         hung_s = time.monotonic()
         budge.wait_for(Activity, lambda m: m.activity == "unsure", known)
         answer = budge.ask("label/set", b'{"activity": "resting", "last_s": 4}')
-        ear.fed()
+        fed(ear)
         time.sleep(WATCHDOG_S)
-        starved = not ear.fed()
+        starved = not fed(ear)
         silent_s = time.monotonic() - hung_s
         known = len(budge.heard)
         budge.bus.let_go()
@@ -99,7 +78,7 @@ def test_a_bus_that_hangs_starves_the_watchdog_while_the_line_obeys_and_what_it_
         budge.ask("label/undo", b"")
         budge.wait_for(Activity, lambda m: m.activity == "walking", known)
         time.sleep(WATCHDOG_S / 2)
-        assert ear.fed()
+        assert fed(ear)
 
     assert answer.status == "ok"
     assert starved

@@ -2,12 +2,12 @@
 
 import logging
 import os
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from systemd_ear import Ear, listening
 
 from deploy.notify import Systemd
 
@@ -15,34 +15,10 @@ ALL_WELL = {"sensor": True, "MQTT": True}
 LIMIT_S = 0.4
 
 
-class Ear:
-    """Systemd's end."""
-
-    def __init__(self, address: str) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(address)
-        self._socket.setblocking(False)
-
-    def heard(self) -> list[str]:
-        lines = []
-        while True:
-            try:
-                lines.append(self._socket.recv(4096).decode())
-            except BlockingIOError:
-                return lines
-
-    def close(self) -> None:
-        self._socket.close()
-
-
 @pytest.fixture(name="ear")
 def _ear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ear]:
-    ear = Ear(str(tmp_path / "notify"))
-    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-    monkeypatch.setenv("WATCHDOG_USEC", str(round(LIMIT_S * 1e6)))
-    monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()))
-    yield ear
-    ear.close()
+    with listening(tmp_path, monkeypatch, LIMIT_S) as ear:
+        yield ear
 
 
 @pytest.fixture(name="systemd")
