@@ -243,6 +243,9 @@ class RestartResponse(Response, frozen=True, kw_only=True):
     topic: ClassVar[str] = "response/restart"
 
 
+# States are said to a newcomer in this order: who we are before what is happening.
+STATE_ORDER = ("info", "controls", "health", "scores", "taught", "label", "activity")
+
 # Every command there is, and what answers it.
 RESPONSES: dict[str, type[Response]] = {
     "label/set": Response,

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from mosquitto import free_port
 from msgspec.structs import replace
@@ -258,6 +258,8 @@ def window(number: int, activity: str = "walking", *, length_s: float = 2.0) -> 
     )
 
 
+State = TypeVar("State", bound=Message)
+
 STATES: list[Message] = [
     Activity(activity="walking", confidence=0.9, since="", ts="", novelty=0.1, probabilities={}),
     Label(label="walking", since=None, windows=3),
@@ -292,3 +294,8 @@ STATES: list[Message] = [
         model="",
     ),
 ]
+
+
+def state_of(kind: type[State]) -> State:
+    """Return the state of this kind."""
+    return next(message for message in STATES if isinstance(message, kind))

@@ -7,16 +7,18 @@ from typing import NamedTuple
 
 import msgspec
 import pytest
+from msgspec.structs import replace
+from page import state_of
 
 from deploy.messages import Activity, Controls, Health, Info, Label, Message, Score, Scores
 from deploy.page.metrics import metrics
 
 NASTY = 'a "b"\\c\nd{e="f"} ü'  # all that the format gives a meaning, and more
 
-HEALTH = Health(
+HEALTH = replace(
+    state_of(Health),
     problem=True,
     state="gap",
-    since="",
     cause="unplugged",
     rate_hz=49.5,
     gaps=3,
@@ -25,22 +27,9 @@ HEALTH = Health(
     waiting=6,
     uptime_s=7.5,
     memory_mb=123.4,
-    temperature_c=None,
     drifting=("walking",),
 )
-INFO = Info(
-    version="0.1.0",
-    device="pi",
-    source="i2c",
-    started="",
-    rate_hz=50.0,
-    channels=6,
-    window_s=2.56,
-    hop_s=1.28,
-    classifier="discriminant",
-    activities={"walking": 12, NASTY: 3},
-    model="",
-)
+INFO = replace(state_of(Info), version="0.1.0", activities={"walking": 12, NASTY: 3})
 ACTIVITY = Activity(
     activity=NASTY, confidence=0.93, since="", ts="", novelty=1e-7, probabilities={"walking": 0.07}
 )

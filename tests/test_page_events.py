@@ -8,9 +8,9 @@ import pytest
 from msgspec.structs import replace
 from page import STATES, Events, Served, ask, transition, wait_until, window
 
-from deploy.messages import Controls, Message, Trace
+from deploy.messages import STATE_ORDER, Controls, Message, Trace
 from deploy.page.access import Token
-from deploy.page.events import MAX_WAITING, STATE_ORDER, History, Hub, Watcher
+from deploy.page.events import MAX_WAITING, History, Hub, Watcher
 
 
 @pytest.fixture

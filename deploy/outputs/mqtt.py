@@ -23,7 +23,16 @@ import paho.mqtt.client as paho
 
 from deploy import homeassistant
 from deploy.connection import Client
-from deploy.messages import NOT_LABELLING, RESPONSES, Info, Label, Message, Trace, Window
+from deploy.messages import (
+    NOT_LABELLING,
+    RESPONSES,
+    STATE_ORDER,
+    Info,
+    Label,
+    Message,
+    Trace,
+    Window,
+)
 from deploy.outbox import UNDER_WAY, Outbox
 from deploy.output import Command
 from deploy.score import Truth
@@ -38,8 +47,6 @@ STEP_S = 0.5  # of that at a window: in between the line looks whether it is to 
 CLOSE_S = 3.0
 BRIEF_S, BRIEF_TIMES = 5.0, 3  # connections so short, so often in a row: somebody takes our name
 BIRTH_S = (0.5, 3.0)  # after Home Assistant's: by chance, for all devices hear it at once
-# Said again in this order: who we are before what is happening.
-STATE_ORDER = ("info", "controls", "health", "scores", "taught", "label", "activity")
 
 
 def client_id(base: str, device: str) -> str:

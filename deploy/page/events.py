@@ -10,11 +10,9 @@ from collections import deque
 
 import msgspec
 
-from deploy.messages import Message, Trace, Window
+from deploy.messages import STATE_ORDER, Message, Trace, Window
 from deploy.page.access import Token
 
-# Said first, in this order: who we are before what is happening.
-STATE_ORDER = ("info", "controls", "health", "scores", "taught", "label", "activity")
 LOSSY = (Trace.topic, Window.topic)
 MAX_WAITING = 200  # events: a minute of rows and windows
 HISTORY_S = 600.0
