@@ -50,9 +50,6 @@ class Guest:
         self._agent_path = self._folder / "agent"
         self._agent: socket.socket | None = None
         self._agent_said = b""
-        hats = [
-            f"guestfwd=tcp:10.0.2.100:{3240 + number}-chardev:hat{number}" for number in range(2)
-        ]
         cargo_disk = (
             []
             if cargo is None
@@ -76,17 +73,16 @@ class Guest:
                 *("-device", "virtio-serial-pci"),
                 *("-chardev", f"socket,id=agent,path={self._agent_path},server=on,wait=off"),
                 *("-device", "virtserialport,chardev=agent,name=org.qemu.guest_agent.0"),
+                *("-device", "qemu-xhci,id=usb"),
                 *itertools.chain.from_iterable(
-                    ("-chardev", f"socket,id=hat{number},host=127.0.0.1,port={bus.port}")
+                    (
+                        *("-chardev", f"socket,id=hat{number},host=127.0.0.1,port={bus.port}"),
+                        *("-device", f"usb-redir,chardev=hat{number},bus=usb.0,port={number + 1}"),
+                    )
                     for number, bus in enumerate(buses)
                 ),
-                "-netdev",  # no way out: only to the hat, and in to the broker
-                ",".join(
-                    [
-                        f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{self.mqtt_port}-:1883",
-                        *hats,
-                    ]
-                ),
+                "-netdev",  # no way out, and only one in: to the broker
+                f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{self.mqtt_port}-:1883",
                 *("-device", "virtio-net-pci,netdev=net,romfile="),
             ],
             stdout=subprocess.DEVNULL,

@@ -19,13 +19,13 @@ from tiny_usb import Adapter
 
 from firmware_bridge.buses.emulated import EmulatedBus
 from firmware_bridge.clock import MonotonicClock
-from firmware_bridge.emulated_chips.mpu6050 import Twin
+from firmware_bridge.emulated_chips.lsm9ds1 import Twin
 from firmware_bridge.wearer import Wearer, demo_plan
 
 LONG = os.environ.get("BUDGE_EMULATED_PI") == "long"
 CUTS = 10 if LONG else 2
 SEED = int(os.environ.get("BUDGE_SEED", "20261124"))
-ADDRESS = 0x68  # an MPU-6050's, which hands over many frames in one transfer: see README.md
+ADDRESS = 0x6A  # the Sense HAT's LSM9DS1
 PATIENCE_S = 300.0
 MEMORY_KB = 220_000
 ONLY_LONG = pytest.mark.skipif(not LONG, reason="not run: only by ./tests/emulated_pi/run")
@@ -44,10 +44,8 @@ def _hat() -> Iterator[Hat]:
     clock = MonotonicClock()
     wearer = Wearer(demo_plan(), start_s=clock.now_s())
     decoy, chip = (EmulatedBus({ADDRESS: Twin(wearer.motion, clock)}) for _ in range(2))
-    hat = Hat((Adapter(decoy), Adapter(chip)), chip)
-    yield hat
-    for adapter in hat.buses:
-        adapter.close()
+    with Adapter(decoy) as other, Adapter(chip) as bus:
+        yield Hat((other, bus), chip)
 
 
 @pytest.fixture(name="installed", scope="module")
@@ -183,9 +181,11 @@ def test_whatever_moment_the_plug_is_pulled_no_acknowledged_label_is_lost(
                     number += 1
                     time.sleep(rng.uniform(0, 0.4))
                 guest.cut_power()
-                answers = [a for a in phone.of("response/label") if a["transaction"].isdigit()]
-                assert all(answer["status"] == "ok" for answer in answers), answers
-                acknowledged += [Press(int(answer["transaction"])) for answer in answers]
+                acknowledged += [
+                    Press(int(answer["transaction"]))
+                    for answer in phone.of("response/label")
+                    if answer["status"] == "ok" and answer["transaction"].isdigit()
+                ]
 
     assert len(acknowledged) > CUTS, "the cuts must hit the teaching"
     checked = subprocess.run(
@@ -276,9 +276,13 @@ def test_a_bus_that_goes_and_comes_back_is_read_again(
     with booted(disk, hat) as guest, phone_in_hand(guest, installed) as phone:
         phone.wait_for("health", lambda m: m["state"] == "connected", timeout_s=PATIENCE_S)
         heard = len(phone.messages)
-        guest.run("attach-hat detach 1; until [ ! -e /dev/i2c-1 ]; do sleep 0.2; done")
-        phone.wait_for("health", lambda m: m["problem"], after=heard, timeout_s=PATIENCE_S)
-        guest.run("attach-hat attach 1; until [ -e /dev/i2c-1 ]; do sleep 0.2; done")
+        hat.buses[1].unplug()
+        try:
+            guest.run("until [ ! -e /dev/i2c-1 ]; do sleep 0.2; done")
+            phone.wait_for("health", lambda m: m["problem"], after=heard, timeout_s=PATIENCE_S)
+        finally:
+            hat.buses[1].plug()
+        guest.run("until [ -e /dev/i2c-1 ]; do sleep 0.2; done")
         heard = len(phone.messages)
         phone.wait_for(
             "health", lambda m: m["state"] == "connected", after=heard, timeout_s=PATIENCE_S

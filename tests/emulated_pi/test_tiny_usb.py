@@ -23,24 +23,40 @@ class Kernel:
 
     def __init__(self, port: int) -> None:
         self._connection = socket.create_connection(("127.0.0.1", port), timeout=10)
-        self._sequence = 0
+        self._number = 0
+        hello = b"a guest".ljust(64, b"\0") + struct.pack("<I", 0xFF)
+        self._connection.sendall(struct.pack("<3I", 0, len(hello), 0) + hello)
+        kind, length, _ = struct.unpack("<3I", self._read(12))
+        assert (kind, length) == (0, 68)
+        (abilities,) = struct.unpack_from("<64xI", self._read(length))
+        assert abilities & 0x70 == 0x70, "QEMU wants them"
+        self.appeared()
+
+    def appeared(self) -> None:
+        """Wait for the adapter to say what it is and that it is there."""
+        assert [kind for kind, _, _ in (self.packet() for _ in range(3))] == [4, 5, 1]
+
+    def packet(self) -> tuple[int, int, bytes]:
+        """The next one: kind, number, content."""
+        kind, length, number = struct.unpack("<2IQ", self._read(16))
+        return kind, number, self._read(length)
 
     def control(
         self, kind: int, request: int, index: int, data: bytes | int, value: int = 0
     ) -> bytes:
         """One control transfer: `data` to send, or how many bytes to read."""
-        self._sequence += 1
+        self._number += 1
         reading = isinstance(data, int)
         length = data if isinstance(data, int) else len(data)
-        setup = struct.pack("<BBHHH", kind, request, value, index, length)
-        self._connection.sendall(
-            struct.pack(">5IIiiii8s", 1, self._sequence, 0, reading, 0, 0, length, 0, 0, 0, setup)
-            + (b"" if isinstance(data, int) else data)
-        )
-        command, sequence, *_ = struct.unpack(">5I", self._read(20))
-        status, done, *_ = struct.unpack(">iiiiI8x", self._read(28))
-        assert (command, sequence, status) == (3, self._sequence, 0)
-        return self._read(done) if reading else b""
+        content = struct.pack(
+            "<4B3H", 0x80 if reading else 0, request, kind, 0, value, index, length
+        ) + (b"" if isinstance(data, int) else data)
+        self._connection.sendall(struct.pack("<2IQ", 100, len(content), self._number) + content)
+        packet, number, answer = self.packet()
+        *_, status, _, _, done = struct.unpack_from("<4B3H", answer)
+        assert (packet, number, status) == (100, self._number, 0)
+        assert done == (len(answer) - 10 if reading else length)
+        return answer[10:]
 
     def _read(self, length: int) -> bytes:
         return self._connection.recv(length, socket.MSG_WAITALL) if length else b""
@@ -73,13 +89,17 @@ def _bus() -> EmulatedBus:
     return EmulatedBus({ADDRESS: Twin(wearer.motion, clock)})
 
 
+@pytest.fixture(name="adapter")
+def _adapter(bus: EmulatedBus) -> Iterator[Adapter]:
+    with Adapter(bus) as adapter:
+        yield adapter
+
+
 @pytest.fixture(name="kernel")
-def _kernel(bus: EmulatedBus) -> Iterator[Kernel]:
-    adapter = Adapter(bus)
+def _kernel(adapter: Adapter) -> Iterator[Kernel]:
     kernel = Kernel(adapter.port)
     yield kernel
     kernel.close()
-    adapter.close()
 
 
 def test_a_register_is_read_through_it(kernel: Kernel) -> None:
@@ -111,3 +131,22 @@ def test_it_says_that_it_is_an_i2c_tiny_usb(kernel: Kernel) -> None:
     device = kernel.control(0x80, 6, 0, 18, value=1 << 8)  # GET_DESCRIPTOR of the device
 
     assert struct.unpack_from("<HH", device, 8) == (0x0403, 0xC631)
+
+
+def test_pulled_out_it_says_so_and_put_back_it_is_there_again(
+    kernel: Kernel, adapter: Adapter
+) -> None:
+    adapter.unplug()
+    kind, *_ = kernel.packet()
+    adapter.plug()
+    kernel.appeared()
+
+    assert kind == 2
+    assert kernel.read(ADDRESS, WHO_AM_I, 1) == b"\x68"
+
+
+def test_one_guest_after_the_other_finds_it(adapter: Adapter) -> None:
+    for _ in range(3):
+        kernel = Kernel(adapter.port)
+        assert kernel.read(ADDRESS, WHO_AM_I, 1) == b"\x68"
+        kernel.close()
