@@ -78,7 +78,7 @@ def serve(
 ) -> bool:
     """Run the line until it is told to end (SIGTERM, SIGINT, `stop`) or the source ends.
 
-    Returns whether it was told to begin again.
+    Returns whether it was told to begin again, and not to end since.
     """
     stop = stop or threading.Event()
     with locked(settings.state_path()), ExitStack() as stack:
@@ -102,12 +102,13 @@ def serve(
         reload = pipeline.begin_again if systemd.there else stop.set  # else a terminal was closed
         with signals(stop.set, reload):
             again = pipeline.run(stop, stay=stay)
-        if again:
-            systemd.beginning_again()
-        else:
-            systemd.stopping()
-        keep_snapshot(settings, journal, recognizer)
-    return again
+            if again:
+                systemd.beginning_again()
+            else:
+                systemd.stopping()
+            keep_snapshot(settings, journal, recognizer)
+            stack.close()  # here, so that no signal cuts the last words short
+    return again and not stop.is_set()
 
 
 @contextmanager

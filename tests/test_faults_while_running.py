@@ -298,3 +298,25 @@ def test_each_signal_ends_it_cleanly_while_it_is_taught(
         info = phone.of("info")[-1]
 
     assert info["activities"].keys() >= {"SIGTERM", "SIGINT"}  # and so did the lives before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_between_two_lives_ends_it_cleanly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    with Mosquitto(tmp_path) as broker, Phone(broker.port, "pi") as phone:
+        # While the last words are said; then wherever the next life has got to.
+        for wait_s in (0.0, 0.05, 0.1, 0.2, 0.4):
+            after = len(phone.messages)
+            with running_budge(tmp_path, broker.port) as budge:
+                phone.wait_for("availability", lambda m: m == "online", after=after)
+                phone.press("", topic="request/restart")
+                phone.wait_for("availability", lambda m: m == "offline", after=after)
+                time.sleep(wait_s)
+                os.kill(budge._process.pid, number)
+                assert budge.wait(15) == 0
+            phone.press("", topic="over")
+            phone.wait_for("over", after=after)  # all that was said before has arrived
+            assert phone.of("availability")[-1] == "offline"
+            assert "Traceback" not in budge.log
