@@ -119,6 +119,12 @@ class Client(paho.Client):
                         broken.close()
                 time.sleep(RECONNECT_S[0])
 
+    def loop_stop(self) -> MQTTErrorCode:
+        """End the thread, and close what paho leaves to the garbage collector."""
+        result = super().loop_stop()
+        self._reset_sockets()
+        return result
+
     # -- what the broker does, in words for its owner --------------------------------------------
 
     def refusal(self, reason: object) -> str:

@@ -1,11 +1,13 @@
 """An MQTT output that runs, patience, and a wire to the broker that goes mute and breaks."""
 
 import contextlib
+import gc
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Self
 
 from deploy.outputs.mqtt import Output
@@ -28,6 +30,23 @@ def eventually(that: Callable[[], bool], seconds: float = 10.0) -> None:
     while not that():
         assert time.monotonic() < end_s, "it never came"
         time.sleep(0.02)
+
+
+def _sockets() -> list[Path]:
+    return sorted(fd.readlink() for fd in Path("/proc/self/fd").iterdir() if fd.is_socket())
+
+
+@contextmanager
+def no_socket_left() -> Iterator[None]:
+    """Fail where a socket is open afterwards that was not before: left to the collector at best."""
+    gc.collect()
+    before = _sockets()
+    gc.disable()
+    try:
+        yield
+        assert _sockets() == before
+    finally:
+        gc.enable()
 
 
 class Wire:

@@ -13,7 +13,7 @@ import pytest
 from brokers import StrictBroker, authority, configured, made_by, with_tls, with_websockets
 from mosquitto import Mosquitto, free_port
 from msgspec.structs import replace
-from outlet import eventually, running
+from outlet import eventually, no_socket_left, running
 
 from deploy import connection
 from deploy.broker import embedded_broker
@@ -294,6 +294,17 @@ def test_what_was_said_while_the_broker_was_away_arrives_in_order_up_to_a_limit(
 
     assert taken == [True] * 1000 + [False] * 200
     assert heard == list(range(1000))
+
+
+def test_a_connection_that_has_ended_leaves_no_socket(tmp_path: Path) -> None:
+    with no_socket_left():
+        with Mosquitto(tmp_path) as broker:
+            with running(settings(broker.port)) as output:
+                assert output._connected.wait(10)
+            with connected(settings(broker.port)) as client:
+                assert client.is_connected()
+        with running(settings(broker.port)):
+            pass  # nobody is there
 
 
 def test_no_connection_goes_on_with_an_older_session() -> None:

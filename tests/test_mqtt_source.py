@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from mosquitto import Mosquitto
 from mqtt_line import BATCH_S, PATIENCE_S, TOPIC, WITHIN_S, Line, wait_until
 from numpy.typing import NDArray
+from outlet import no_socket_left
 from sent import assert_true, assert_whole, moved, rows, turned
 
 from firmware_bridge.clock import VirtualClock
@@ -298,3 +299,10 @@ def test_a_retained_batch_of_another_day_is_not_taken(
     second.send(b"x", 1000.5)
     second.end()
     assert second.source.health().errors == 1  # the x alone
+
+
+def test_a_source_that_was_closed_leaves_no_socket(broker: Mosquitto) -> None:
+    source = Source("127.0.0.1", broker.port, TOPIC, VirtualClock(0.0))
+    source.close()
+    with no_socket_left():
+        assert list(source.chunks()) == []

@@ -134,6 +134,7 @@ class Source:
         finally:
             self._client.disconnect()
             self._client.loop_stop()
+            self._client._reset_sockets()  # noqa: SLF001 left to the garbage collector, else
 
     def _look(self) -> None:
         if self._stamped.silent() and (missing := self._phone.missing()) is not None:
