@@ -19,6 +19,7 @@ from deploy.settings import Settings
 
 Document = dict[str, Any]
 
+BUTTON = "label_"  # before an activity's key
 BIRTH = "status"  # below the prefix: it says `online` there when it has started
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 MAX_STATE_CHARACTERS = 255
@@ -58,7 +59,7 @@ def document(
     root = f"{settings.mqtt.base}/{settings.device}"
     components = _states(root, activities) | _commands(root, selectable)
     for activity in activities:
-        components[f"label_{key(activity)}"] = {
+        components[BUTTON + key(activity)] = {
             "platform": "button",
             "name": f"I am {activity}",
             "icon": "mdi:gesture-tap-button",
@@ -88,6 +89,23 @@ def document(
         "components": components
         | {gone: {"platform": "button"} for gone in said_before if gone not in components},
     }
+
+
+def buttons(document: bytes) -> set[str]:
+    """Name the buttons of activities in a document; none where it is something else."""
+    try:
+        components = msgspec.json.decode(document, type=_Kept).components
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return set()
+    return {
+        name
+        for name, component in components.items()
+        if name.startswith(BUTTON) and len(component) > 1  # else it was taken back there
+    }
+
+
+class _Kept(msgspec.Struct):
+    components: dict[str, Document]
 
 
 def _states(root: str, activities: list[str]) -> Document:

@@ -7,6 +7,7 @@ from typing import Any
 
 import paho.mqtt.client as paho
 import pytest
+from brokers import configured
 from hypothesis import given
 from hypothesis import strategies as st
 from mosquitto import Mosquitto
@@ -14,7 +15,7 @@ from msgspec.structs import replace
 from outlet import eventually, running
 from phone import Phone
 
-from deploy.client import connected
+from deploy.client import connected, kept
 from deploy.gestures import parse
 from deploy.homeassistant import Document, document, key, node, topic
 from deploy.messages import Info, Label
@@ -254,6 +255,54 @@ def test_home_assistants_birth_is_answered_with_all_of_it(tmp_path: Path) -> Non
     told = [CONFIG, "budge/test/availability", "budge/test/info", "budge/test/label"]
     assert sorted(after[:4]) == sorted(told)
     assert after[2:4] == told[2:]
+
+
+def retained(chosen: Settings) -> Document:
+    with connected(chosen) as client:
+        told = kept(client, [CONFIG])
+    found: Document = json.loads(told[CONFIG])["components"] if told else {}
+    return found
+
+
+def test_what_was_forgotten_while_the_broker_was_away_is_taken_back_by_a_later_life(
+    tmp_path: Path,
+) -> None:
+    store = ("allow_anonymous true", "persistence true", f"persistence_location {tmp_path}/")
+    broker = configured(tmp_path, *store)
+    chosen = Settings(device="test", mqtt=Mqtt(port=broker.port))
+    with broker, running(chosen) as output:
+        output.send(info("stairs", "walking"))
+        eventually(lambda: "label_stairs" in retained(chosen))
+    with running(chosen) as output:  # forgotten, and nobody hears it
+        output.send(info("walking"))
+    with broker:
+        with running(chosen) as output:
+            output.send(info("walking"))
+            eventually(lambda: retained(chosen).get("label_stairs") == {"platform": "button"})
+        with running(chosen) as output:
+            output.send(info("biking", "walking"))
+            eventually(lambda: "label_biking" in retained(chosen))
+            later = retained(chosen)
+
+    assert later == described("biking", "walking", mqtt=chosen.mqtt)["components"]
+
+
+@pytest.mark.parametrize(
+    "payload", [b"\xff", b"[]", b"{}", b'{"components": 3}', b'{"components": {"label_x": 3}}']
+)
+def test_what_somebody_else_has_put_in_its_place_is_replaced(
+    tmp_path: Path, payload: bytes
+) -> None:
+    with Mosquitto(tmp_path) as broker:
+        chosen = Settings(device="test", mqtt=Mqtt(port=broker.port))
+        with connected(chosen) as client:
+            client.publish(CONFIG, payload, qos=1, retain=True).wait_for_publish(10)
+        with running(chosen) as output, Phone(broker.port, "test") as phone:
+            output.send(info("walking"))
+            phone.wait_for("info")
+            components = retained(chosen)
+
+    assert components == described("walking", mqtt=chosen.mqtt)["components"]
 
 
 def test_switched_off_it_is_taken_back(tmp_path: Path) -> None:

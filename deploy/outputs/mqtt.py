@@ -76,6 +76,7 @@ class Output:
         self._birth: str | None = None
         if settings.homeassistant.discovery:
             self._birth = f"{settings.homeassistant.prefix}/{homeassistant.BIRTH}"
+        self._config = homeassistant.topic(settings)
         self._greet_s: float | None = None  # when to say all again to Home Assistant
         client = Client(settings.mqtt, client_id(settings.mqtt.base, settings.device))
         self._outbox = Outbox(client)
@@ -131,20 +132,33 @@ class Output:
                 self._info = message
             case Label():
                 self._taught = None if message.label == NOT_LABELLING else message.label
-        if self._info is None or not self._settings.homeassistant.discovery:
+        self._describe()
+
+    def _describe(self) -> None:
+        if self._info is None or self._birth is None:
             return
         found = homeassistant.document(self._settings, self._info, self._taught, self._components)
         self._components |= found["components"].keys()
         document = msgspec.json.encode(found)
         if document != self._document:
             self._document = document
-            self._say(homeassistant.topic(self._settings), document)
+            self._say(self._config, document)
+
+    def _take_back(self, document: bytes) -> None:
+        """Take back the buttons that the broker still has of activities that are no more.
+
+        One may have been forgotten while the broker was away, and in another life. Only the broker
+        knows that: a journal that kept the name until then would not have forgotten it.
+        """
+        with self._lock:
+            self._components |= homeassistant.buttons(document)
+            self._describe()
 
     def _say_all(self) -> None:
         with self._lock:
             self._client.publish(self._root + AVAILABILITY, "online", qos=0, retain=True)
             if self._document or self._birth is None:  # switched off: empty takes it back
-                self._say(homeassistant.topic(self._settings), self._document)
+                self._say(self._config, self._document)
             for topic in STATE_ORDER:
                 if topic in self._states:
                     self._say(self._root + topic, self._states[topic])
@@ -187,7 +201,7 @@ class Output:
         # A clean session forgot them. Not label/+: we would hear others there, and obey.
         topics = [self._root + command for command in RESPONSES]
         if self._birth is not None:
-            topics.append(self._birth)
+            topics += [self._birth, self._config]
         client.subscribe([(topic, 1) for topic in topics])
         self._outbox.open(getattr(properties, "ReceiveMaximum", UNDER_WAY))
         with self._lock:
@@ -226,6 +240,9 @@ class Output:
         if message.topic == self._birth:
             if message.payload == b"online" and not message.retain:
                 self._greet_s = monotonic() + random.uniform(*BIRTH_S)  # noqa: S311 no secret
+        elif message.topic == self._config:
+            if message.retain:  # else it is what was said just now
+                self._take_back(bytes(message.payload))
         elif message.retain:  # it would be obeyed anew at every connection
             log.warning("ignored a retained command on %s: send it without retain", topic)
         elif self._command is not None:
