@@ -33,6 +33,10 @@ CAUSES = {
     ),
     sqlite3.SQLITE_BUSY: "another program holds it: end that one",
 }
+OTHERWISE = (  # SQLite does not say which of them it was
+    "the disk takes nothing ({}): make room where a quota or a limit of file size is met; else see"
+    " dmesg, replace a worn SD card"
+)
 
 
 class Disk:
@@ -111,8 +115,7 @@ class Disk:
             if is_damage(error):
                 raise
             self._unsure = True
-            otherwise = f"the disk fails ({error}): see dmesg, replace a worn SD card"
-            cause = CAUSES.get(error_code(error) & 0xFF, otherwise)
+            cause = CAUSES.get(error_code(error) & 0xFF, OTHERWISE.format(error))
             if self.trouble is None:
                 log.warning("the journal cannot be written, %s", cause)
             self.trouble = f"the journal cannot be written, {cause}"

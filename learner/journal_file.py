@@ -53,6 +53,9 @@ DAMAGE = {
     sqlite3.SQLITE_IOERR_CORRUPTFS,
 }
 
+# … for the memory that is shared through a file beside it, where the disk takes nothing.
+NO_ROOM_FOR_SHM = {sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMOPEN}
+
 
 class JournalError(RuntimeError):
     """The file is not a journal this version can use; the sentence says what to do."""
@@ -134,8 +137,8 @@ def open_database(path: Path, *, alone: bool = False) -> sqlite3.Connection:
         _prepare(db, path)
     except sqlite3.DatabaseError as error:
         db.close()
-        if not alone and error_code(error) == sqlite3.SQLITE_IOERR_SHMSIZE:
-            return open_database(path, alone=True)  # the disk is full: no room for that file
+        if not alone and error_code(error) in NO_ROOM_FOR_SHM:
+            return open_database(path, alone=True)
         raise refused(path, error) from error
     except UnicodeDecodeError as error:  # SQLite's own sentence quotes what it found
         db.close()
