@@ -140,13 +140,13 @@ class Worn:
     def __init__(self, folder: Path, broker_port: int, device: str = DEVICE, **given: Any) -> None:
         """`given`: settings that are not to be the tests' own."""
         self._folder = folder
-        self._port = free_port()
-        tests_own = settings_of(folder, device, broker_port, self._port)
+        self.port = free_port()  # the page's, without the cable
+        tests_own = settings_of(folder, device, broker_port, self.port)
         self._settings = replace(tests_own, **given)
         self._access = Access(folder / "state")
         self._process: subprocess.Popen[str] | None = None
         self._doing = "resting"
-        self.cable = Cable(self._port)
+        self.cable = Cable(self.port)
 
     def start(self) -> None:
         with (self._folder / "worn.log").open("a") as log:
@@ -186,6 +186,11 @@ class Worn:
             self._process = None
 
     @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self.cable.port}/"
 
@@ -205,7 +210,7 @@ class Worn:
         return self
 
     def _answers(self) -> bool:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 1):
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
             return True
         return False
 
