@@ -45,6 +45,8 @@ def merged(spans: Iterable[Span]) -> list[Span]:
 RUNS = """
 SELECT id, start_us, rate_hz, scale,
 (SELECT first + n FROM rows WHERE run = run.id ORDER BY first DESC LIMIT 1) FROM run ORDER BY id"""
+DROP_EMPTY = """
+DELETE FROM run WHERE id < ? AND NOT EXISTS (SELECT 1 FROM rows WHERE run = run.id) RETURNING id"""
 SCALE_BYTES = {4 * channels for channels in range(1, 65)}
 MOST_ROWS = 10**11  # of a run
 LATEST_US = 10**16  # the year 2286
@@ -266,7 +268,8 @@ class Rows(Disk):
         """Drop the blobs older than `before_us` that nothing covered reaches into.
 
         Then the next oldest ones until the file needs at most `most_bytes`. Returns by how many
-        it still needs more. Does nothing while the disk takes nothing.
+        it still needs more. Runs that are left without a row go, too, but for the last one, from
+        which time goes on. Does nothing while the disk takes nothing.
         """
         excess = self._used_bytes() - most_bytes
         drop, looked_us = [], self.end_us
@@ -282,8 +285,15 @@ class Rows(Disk):
         with self._tolerant():
             with self._transaction(durable=False):
                 self._db.executemany("DELETE FROM rows WHERE run = ? AND first = ?", drop)
+                empty = {id_ for (id_,) in self._db.execute(DROP_EMPTY, (self._first_to_come(),))}
+            self._runs = [run for run in self._runs if run.id not in empty]
             self._pruned_us = max(self._pruned_us, min(looked_us, max(before_us, 0)))
         return excess
+
+    def _first_to_come(self) -> int:
+        """Return the first run of which there are, or may be, rows that are not in the file yet."""
+        waiting = [batch.run for batch in self._waiting]
+        return min([*waiting, *(run.id for run in self._runs[-1:])], default=0)
 
     def _blobs_since(self, time_us: int) -> Iterator[tuple[_Run, int, int]]:
         """Yield run, first row and number of rows of every blob that ends after then, in order."""
