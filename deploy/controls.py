@@ -8,7 +8,7 @@ from deploy.messages import Controls
 from learner.journal import Journal
 from learner.recognizer import Prediction
 
-KEY = "controls"  # the journal's
+CONTROLS = "controls"  # the journal's
 
 
 class _Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,7 +21,7 @@ class Switches:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        kept = journal.recall(KEY)
+        kept = journal.recall(CONTROLS)
         self._kept = _Kept() if kept is None else msgspec.json.decode(kept, type=_Kept)
 
     @property
@@ -37,7 +37,7 @@ class Switches:
         self._keep(_Kept(learning=self._kept.learning, threshold_percent=percent))
 
     def _keep(self, kept: _Kept) -> None:
-        self._journal.remember(KEY, msgspec.json.encode(kept), durable=True)
+        self._journal.remember(CONTROLS, msgspec.json.encode(kept), durable=True)
         self._kept = kept
 
     def told(self) -> Controls:

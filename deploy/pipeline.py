@@ -14,7 +14,7 @@ from contextlib import suppress
 from functools import partial
 
 from deploy.answers import Answers
-from deploy.controls import Switches
+from deploy.controls import CONTROLS, Switches
 from deploy.happening import STARTED, Happening
 from deploy.health import Monitor
 from deploy.inbox import Command, Ended, Inbox
@@ -364,7 +364,7 @@ class Pipeline:
         started = self._journal.recall(STARTED) or b""
         try:
             with self._systemd.slow(WIPE_S):
-                self._journal.wipe()
+                self._journal.wipe(CONTROLS)
             self._journal.remember(STARTED, started)
         except sqlite3.OperationalError as error:
             trouble = (

@@ -274,12 +274,13 @@ class Journal(Rows):
         """Whether the file still has traces of what was forgotten."""
         return self.recall(TO_WIPE) is not None
 
-    def wipe(self) -> None:
+    def wipe(self, *spared: str) -> None:
         """Take what was forgotten out of the file, byte by byte: it is written anew.
 
         So go the rows that no annotation covers any more, and whatever was `remember`ed, which may
-        name it. That takes seconds where there are hundreds of MB. When runs began and when the
-        wall clock was set stays. Does nothing where nothing was forgotten since.
+        name it, but for what is `spared`. That takes seconds where there are hundreds of MB. When
+        runs began and when the wall clock was set stays. Does nothing where nothing was forgotten
+        since.
 
         Raises sqlite3.OperationalError where the disk is full or another program reads the file;
         the next call tries again, and a kill in between leaves it to that one.
@@ -292,7 +293,9 @@ class Journal(Rows):
         with self._transaction(durable=True):
             for start_us, end_us in json.loads(spans):
                 self._cut(start_us, end_us, covered)
-            self._db.execute("DELETE FROM state WHERE key NOT IN ('revision', ?)", (TO_WIPE,))
+            keys = self._db.execute("SELECT key FROM state").fetchall()
+            gone = [key for key in keys if key[0] not in ("revision", TO_WIPE, *spared)]
+            self._db.executemany("DELETE FROM state WHERE key = ?", gone)
         self._unkept.clear()
         # A deleted row leaves its bytes in free pages and between the others: VACUUM copies what
         # is live into new ones. The old ones are in the WAL until it is cut.

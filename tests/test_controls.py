@@ -66,6 +66,13 @@ def test_what_was_set_outlives_a_restart(tmp_path: Path) -> None:
     assert live(tmp_path).of(Controls)[0] == Controls(learning=False, threshold_percent=35.0)
 
 
+def test_what_was_set_outlives_what_is_forgotten(tmp_path: Path) -> None:
+    forget = json("request/forget", activity="walking")
+    live(tmp_path, press("walking"), MINUTE, PAUSE, ("threshold/set", b"35"), forget)
+
+    assert live(tmp_path).of(Controls)[0] == Controls(learning=False, threshold_percent=35.0)
+
+
 def test_what_is_less_sure_than_asked_for_is_unsure(tmp_path: Path) -> None:
     both: list[Step] = [press("walking"), MINUTE, press("stairs"), MINUTE, press("stop")]
     heard = live(tmp_path, *both, ("threshold/set", b"99.9"), MINUTE)  # of one and the same motion

@@ -199,7 +199,7 @@ def test_a_kill_between_forgetting_and_wiping_leaves_it_to_the_next_life(tmp_pat
 def test_a_wipe_that_fails_is_answered_and_made_up_for_by_the_next_life(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(_: Journal) -> None:
+    def full(_: Journal, *_spared: str) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
     with monkeypatch.context() as patch:
