@@ -112,6 +112,7 @@ class Twin:
 
     def _flush(self) -> None:
         self._frames: deque[bytes] = deque()
+        self._frames_bytes = 0
         self._skipped = 0
 
     def write(self, data: bytes) -> None:
@@ -188,31 +189,36 @@ class Twin:
     def _headers(self) -> bool:
         return bool(self._registers[FIFO_CONFIG_1] & FIFO_HEADER_EN)
 
-    def _waiting(self) -> list[bytes]:
-        """What a read would find. Without headers nothing tells of a loss."""
-        skip = [bytes((SKIP_FRAME, min(self._skipped, 0xFF)))]
-        return skip * (self._skipped > 0 and self._headers()) + list(self._frames)
+    def _skip(self) -> bytes:
+        """The skip frame that stands before the rest. Without headers nothing tells of a loss."""
+        if self._skipped and self._headers():
+            return bytes((SKIP_FRAME, min(self._skipped, 0xFF)))
+        return b""
 
     def _length(self) -> int:
-        return sum(map(len, self._waiting()))
+        return len(self._skip()) + self._frames_bytes
 
     def _push(self, frame: bytes) -> None:
         self._frames.append(frame)
+        self._frames_bytes += len(frame)
         while self._length() > FIFO_BYTES:
-            self._frames.popleft()
+            self._pop()
             self._skipped += 1
+
+    def _pop(self) -> bytes:
+        frame = self._frames.popleft()
+        self._frames_bytes -= len(frame)
+        return frame
 
     def _drain(self, length: int) -> bytes:
         """Read from FIFO_DATA. A frame leaves with its last byte; half read, it comes again."""
-        answer = b""
-        for frame in self._waiting():
-            answer += frame
-            if len(answer) > length:
-                break
-            if self._skipped and self._headers():
-                self._skipped = 0  # it was the skip frame
-            else:
-                self._frames.popleft()
+        answer = self._skip()
+        if answer and len(answer) <= length:
+            self._skipped = 0
+        while self._frames and len(answer) + len(self._frames[0]) <= length:
+            answer += self._pop()
+        if self._frames:
+            answer += self._frames[0]
         if len(answer) < length and self._registers[FIFO_CONFIG_1] & FIFO_TIME_EN:
             answer += bytes((TIME_FRAME,)) + self._time()
         return answer[:length].ljust(length, bytes((OVER_READ,)))
