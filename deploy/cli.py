@@ -3,7 +3,9 @@
 import io
 import logging
 import os
+import shlex
 import sys
+from pathlib import Path
 
 import typer
 
@@ -24,6 +26,7 @@ from deploy.commands.replay import replay
 from deploy.commands.restore import restore
 from deploy.commands.run import run
 from deploy.commands.upgrade import upgrade
+from deploy.settings import SettingsError
 
 # The learner's matrices are small: a second BLAS thread gains nothing, and on a busy machine two
 # that wait for each other made a prediction of 10 ms take 3 s. Read when numpy is first imported.
@@ -54,7 +57,8 @@ def main() -> None:
     try:
         app()
     except _mendable() as error:
-        print(f"budge: {error}", file=sys.stderr)
+        denied = isinstance(error.__cause__, PermissionError) and isinstance(error, SettingsError)
+        print(f"budge: {error}{_as_root() if denied else ''}", file=sys.stderr)
         sys.exit(1)
     except MemoryError:
         print(
@@ -66,8 +70,19 @@ def main() -> None:
     except OSError as error:
         if error.filename is None:
             raise  # not of a file that somebody named
-        print(f"budge: {error.filename}: {error.strerror}", file=sys.stderr)
+        print(f"budge: {error.filename}: {_explained(error)}", file=sys.stderr)
         sys.exit(1)
+
+
+def _explained(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file or folder: check the name"
+    return f"{error.strerror}{_as_root() if isinstance(error, PermissionError) else ''}"
+
+
+def _as_root() -> str:
+    """Name the line that helps a user who may not."""
+    return f": try `sudo {shlex.join([str(Path(sys.argv[0]).absolute()), *sys.argv[1:]])}`"
 
 
 def _mendable() -> tuple[type[Exception], ...]:
@@ -78,7 +93,6 @@ def _mendable() -> tuple[type[Exception], ...]:
     from deploy.commands.upgrade import UpgradeError
     from deploy.page.access import AccessError
     from deploy.service import ServiceError
-    from deploy.settings import SettingsError
     from firmware_bridge.chip import ImuFaultError, ImuNotFoundError
     from firmware_bridge.commissioning.calibration import CalibrationError
     from firmware_bridge.recording import RecordingError

@@ -26,6 +26,7 @@ from firmware_bridge.wearer import FIRST_ROUND_S, Wearer, demo_plan
 
 ACTIVITIES = ("resting", "walking", "stairs", "running")
 LATE_S = 1.0  # a thumb is late, by about this
+PATIENCE_S = 8.0
 HINTS = """
 {who}
 
@@ -61,6 +62,9 @@ class Thumb(threading.Thread):
         client.begin()
         topic = f"{self._settings.mqtt.base}/{self._settings.device}/label/set"
         clock, begins_s = MonotonicClock(), self._start_s
+        patient_s = self._start_s + PATIENCE_S  # a slow machine is still connecting
+        while not client.is_connected() and clock.now_s() < patient_s:
+            self._end.wait(0.05)
         for activity, seconds in [*self._plan, ("stop", 0.0)]:
             # Late for the start; and a little before the end, not to be taught what comes next.
             press_s = begins_s + LATE_S if activity != "stop" else begins_s - LATE_S

@@ -77,7 +77,7 @@ def drawn(invitation: Invitation) -> str:
     may = "look" if invitation.role == "read" else "look, teach and forget"
     lines += [
         f"Point a phone's camera at the code: it is {invitation.name} from then on and may {may}.",
-        f"So may whoever else has the code. To take it back: budge pair --revoke {invitation.name}",
+        "So may whoever else has the code.",
     ]
     return "\n".join(lines)
 

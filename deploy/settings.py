@@ -261,8 +261,12 @@ def read(path: Path | None) -> Settings:
         path = DEFAULT_PATH
     try:
         return msgspec.toml.decode(path.read_bytes(), type=Settings)
+    except FileNotFoundError as error:
+        raise SettingsError(
+            f"there is no {path}, expected a settings file: check the name, or leave --config out"
+        ) from error
     except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror}") from error
+        raise SettingsError(f"{path} cannot be read ({error.strerror})") from error
     except msgspec.ValidationError as error:
         found = error.__cause__  # of a check of ours, whose sentence needs no help
         sentence = str(found) if isinstance(found, ValueError) else _explained(str(error))

@@ -1,5 +1,6 @@
 """The command line: help with an example, mistakes as one sentence, recordings that play again."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from budge import BUDGE, Budge
 from mosquitto import Mosquitto, free_port
 from phone import Phone
 
+from deploy.cli import app, main
 from firmware_bridge.recordings.files import read
 
 COMMANDS = (
@@ -32,6 +34,10 @@ def test_every_command_has_help_with_an_example(command: str) -> None:
     assert shown.returncode == 0
     assert "Example" in shown.stdout
     assert f"budge {command}" in shown.stdout
+
+
+def test_help_keeps_the_brackets_that_a_terminal_s_markup_would_eat() -> None:
+    assert "./deploy/venv '.[bench]'" in budge("bench", "learning", "--help").stdout
 
 
 def test_help_waits_for_no_compiler() -> None:
@@ -74,7 +80,31 @@ def test_a_missing_recording_is_one_sentence() -> None:
     ended = budge("replay", "nowhere.csv")
 
     assert ended.returncode == 1
-    assert ended.stderr == "budge: nowhere.csv: No such file or directory\n"
+    assert ended.stderr == ("budge: nowhere.csv: there is no such file or folder: check the name\n")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_who_may_not_read_the_settings_is_told_the_line_that_helps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "budge.toml"
+    file.touch(0o600)
+    for path in (tmp_path, *tmp_path.parents[:2]):
+        path.chmod(0o755)
+    app(["label", "--help"], standalone_mode=False)  # what it imports may be root's alone
+    typed = [str(BUDGE), "label", "spin cycle", "--config", str(file)]
+    monkeypatch.setattr(sys, "argv", typed)
+    capfd.readouterr()
+    os.seteuid(65534)
+    try:
+        with pytest.raises(SystemExit):
+            main()
+    finally:
+        os.seteuid(0)
+    line = f"sudo {BUDGE} label 'spin cycle' --config {file}"
+    assert capfd.readouterr().err == (
+        f"budge: {file} cannot be read (Permission denied): try `{line}`\n"
+    )
 
 
 def test_without_a_broker_a_label_says_what_to_check() -> None:

@@ -108,7 +108,11 @@ def test_with_manual_nobody_presses_but_you(tmp_path: Path) -> None:
         assert {m["label"] for m in phone.of("label")} == {"not labelling", "sitting still"}
 
     assert [one.returncode for one in said] == [0, 0, 1, 0]
-    assert said[0].stdout == "teaching sitting still; stop with: budge label --stop\n"
-    assert said[1].stdout == "taught sitting still: 0 windows\n"
+    assert said[0].stdout == (
+        "teaching sitting still; to stop, the same with --stop for the name\n"
+    )
+    assert said[1].stdout == (
+        "taught sitting still: 0 windows: it was too short, or the sensor was away\n"
+    )
     assert said[2].stderr == "refused: nothing is being taught, so there is nothing to stop\n"
     assert said[3].stdout == "took back sitting still: 0 windows\n"

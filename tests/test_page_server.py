@@ -322,10 +322,26 @@ def test_a_port_that_is_taken_is_told_once_and_had_when_it_is_free(
         (told,) = [record.message for record in caplog.records if record.levelname == "WARNING"]
         assert told.startswith(
             f"the page cannot listen on 127.0.0.1, port {served.port} (Address already in use):"
-            " name another `port` in [page]"
+            " name another `port` in [page], or end who has it; going on without the page"
         )
     finally:
         served.output.close()
+
+
+def test_an_address_that_is_not_this_machine_s_is_told_with_one_that_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    served = Served(tmp_path, host="192.0.2.9")
+    served.output.start(served.line)
+    try:
+        wait_until(lambda: "cannot listen" in caplog.text)
+    finally:
+        served.output.close()
+
+    assert (
+        "(Cannot assign requested address): name another `host` in [page], such as"
+        ' "0.0.0.0", which is every address that this machine has; going on' in caplog.text
+    )
 
 
 def test_it_ends_with_everybody_still_there(

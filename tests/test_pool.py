@@ -122,7 +122,7 @@ def test_what_is_no_model_is_said_by_name(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for name, sentence in [
         ("letter.txt", "letter.txt is not a whole model"),
-        ("nowhere.model", "nowhere.model: No such file or directory"),
+        ("nowhere.model", "nowhere.model: there is no such file or folder"),
         ("empty", "empty holds no journal.sqlite: expected the state folder of a budge, or a file"),
     ]:
         refused = pool(tmp_path / name, tmp_path / "out.model")

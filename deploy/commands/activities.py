@@ -15,7 +15,7 @@ activities = typer.Typer(
 
 WIPE_S = 60.0  # a journal of many hundred MB is written anew on an SD card
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="As `budge activities list` has it.")]
+Name = Annotated[str, typer.Argument(metavar="OLD", help="As `budge activities list` has it.")]
 
 
 @activities.command(name="list")
@@ -31,7 +31,7 @@ def list_(config: Config = None, broker: Broker = None, device: Device = None) -
 @activities.command()
 def rename(
     old: Name,
-    new: Annotated[str, typer.Argument(help="What to call it from now on.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="What to call it from now on.")],
     config: Config = None,
     broker: Broker = None,
     device: Device = None,
@@ -47,9 +47,13 @@ def rename(
 
 @activities.command()
 def merge(
-    old: Name, into: Name, config: Config = None, broker: Broker = None, device: Device = None
+    old: Name,
+    into: Annotated[str, typer.Argument(metavar="INTO", help="The activity that stays.")],
+    config: Config = None,
+    broker: Broker = None,
+    device: Device = None,
 ) -> None:
-    """Make two activities one. It cannot be taken back.
+    """Make two activities one, which keeps the second name. It cannot be taken back.
 
     Example: budge activities merge strolling walking
     """
@@ -60,10 +64,16 @@ def merge(
 
 @activities.command()
 def forget(
-    activity: Annotated[str | None, typer.Argument(help="What never was.")] = None,
+    activity: Annotated[
+        str | None, typer.Argument(help="What is to be as if it had never been.")
+    ] = None,
     day: Annotated[
         datetime | None,
-        typer.Option(formats=["%Y-%m-%d"], help="Instead: all that was taught and seen that day."),
+        typer.Option(
+            metavar="YYYY-MM-DD",
+            formats=["%Y-%m-%d"],
+            help="Instead: all that was taught and seen that day.",
+        ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     config: Config = None,

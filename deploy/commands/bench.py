@@ -51,10 +51,10 @@ def learning(
         str | None, typer.Option(help="The first so many, or their names: sitting,walking.")
     ] = None,
 ) -> None:
-    """Say what a window costs, beside River's and scikit-learn's learners, and what a start costs.
+    r"""Say what a window costs, beside River's and scikit-learn's learners, and what a start costs.
 
     All are timed in this run on the same windows, one after another, so keep the machine quiet.
-    What is compared with needs the extra: pip install 'budge[bench]'
+    What is compared with needs the extra: ./deploy/venv '.\[bench]'
 
     Example: budge bench learning --windows 1000000
     """

@@ -1,10 +1,11 @@
 """`budge demo`: everything, with no hardware."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from deploy.commands.options import AsJson, Broker, StateDir, changed, positive
+from deploy.commands.options import AsJson, changed, positive
 
 DEMO_PORT = 18830  # not 1883, where a real broker may live
 
@@ -16,12 +17,18 @@ def demo(
     manual: Annotated[
         bool, typer.Option("--manual", help="Nobody presses the button but you.")
     ] = False,
-    broker: Broker = None,
+    broker: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="MQTT broker; default: one inside the demo."),
+    ] = None,
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Of the broker inside the demo; 0: any.")
     ] = DEMO_PORT,
     seed: Annotated[int, typer.Option(help="Another wearer.")] = 1,
-    state_dir: StateDir = None,
+    state_dir: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the journal; default: one that goes with the demo."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the whole line without hardware: a simulated wearer moves an emulated sensor.

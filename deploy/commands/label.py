@@ -40,11 +40,12 @@ def label(
         raise typer.Exit(1)
     data = response.data
     windows = f"{data['windows']} window{'' if data['windows'] == 1 else 's'}"
+    none = "" if data["windows"] else ": it was too short, or the sensor was away"
     typer.echo(
         {
-            "started": f"teaching {data['activity']}; stop with: budge label --stop",
-            "stopped": f"taught {data['activity']}: {windows}",
-            "taught": f"taught {data['activity']}: {windows}",
+            "started": f"teaching {data['activity']}; to stop, the same with --stop for the name",
+            "stopped": f"taught {data['activity']}: {windows}{none}",
+            "taught": f"taught {data['activity']}: {windows}{none}",
             "undone": f"took back {data['activity']}: {windows}",
         }[str(data["action"])]
     )

@@ -16,8 +16,14 @@ Config = Annotated[
 Broker = Annotated[
     str | None, typer.Option(metavar="HOST:PORT", help="MQTT broker; default from the settings.")
 ]
-Device = Annotated[str | None, typer.Option(help="Name of the device in the topics.")]
-StateDir = Annotated[Path | None, typer.Option(help="Folder for the journal.")]
+Device = Annotated[
+    str | None, typer.Option(help="Name of the device in the topics; default from the settings.")
+]
+StateDir = Annotated[
+    Path | None,
+    # Whether it may be read is told later, with the line that helps.
+    typer.Option(help="Folder of the journal; default from the settings.", readable=False),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print each message as a line of JSON.")]
 Windows = Annotated[bool, typer.Option(help="Publish every window on .../window, too.")]
 

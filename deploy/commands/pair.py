@@ -83,7 +83,7 @@ def _show(settings: Settings, invitation: Invitation, *, as_json: bool) -> None:
     if as_json:
         typer.echo(msgspec.json.encode(invitation).decode())
         return
-    typer.echo(drawn(invitation))
+    typer.echo(f"{drawn(invitation)} To take it back: budge pair --revoke {invitation.name}")
     if "page" not in settings.outputs:
         typer.echo('The page is off: add "page" to `outputs` in the settings.', err=True)
     if not (settings.state_path() / "lock").exists():

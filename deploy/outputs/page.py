@@ -6,6 +6,7 @@ phone has not taken waits there, within bounds (`deploy/page/events.py`).
 
 import asyncio
 import contextlib
+import errno
 import logging
 import threading
 from collections.abc import Callable
@@ -30,6 +31,13 @@ RETRY_S = 5.0  # between two tries for the port
 LOOK_S = 1.0  # how soon a token that was taken back cuts its streams off
 BEAT_S = 15
 CLOSE_S = 4.0
+
+# What helps where the port cannot be had: the key of [page], and what else.
+NOT_OURS = ("host", ', such as "0.0.0.0", which is every address that this machine has')
+OTHERWISE = {
+    errno.EADDRINUSE: ("port", ", or end who has it"),
+    errno.EACCES: ("port", ", from 1024 on"),
+}
 
 
 class Output:
@@ -83,26 +91,26 @@ class Output:
         app = make_app(self._hub, gate, asker, transfer)
         watching = asyncio.create_task(self._watch(gate, asker))
         page, told = self._settings.page, False
-        if not gate.tokens():
-            log.info("nobody is paired with the page: run `budge pair`")
         while not self._closing.is_set():
             try:
                 listener = listen(page.host, page.port)
             except OSError as error:
                 if not told:
                     log.warning(
-                        "the page cannot listen on %s, port %d (%s): name another `port` in [page],"
-                        " or end who has it; going on without the page, trying again",
+                        "the page cannot listen on %s, port %d (%s): name another `%s` in [page]%s;"
+                        " going on without the page, trying again",
                         page.host,
                         page.port,
                         (error.strerror or str(error)).partition(" (")[0],
+                        *OTHERWISE.get(error.errno or 0, NOT_OURS),
                     )
                 told = True
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(RETRY_S):
                         await self._closing.wait()
                 continue
-            log.info("the page is at port %d: `budge pair` shows a phone the way", page.port)
+            hint = "" if gate.tokens() else ", nobody is paired: `budge pair` shows a phone the way"
+            log.info("the page is at port %d%s", page.port, hint)
             await serve(app, listener, self._closing)
         await watching
 
