@@ -39,7 +39,7 @@ class Budge:
     def end(self) -> int:
         """SIGTERM, as systemd does it."""
         self._process.send_signal(signal.SIGTERM)
-        return self.wait(15)
+        return self.wait(30)
 
     def hang_up(self) -> None:
         """SIGHUP, as `systemctl reload` does it."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+START_S = 20.0
 SEARCH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
 
 
@@ -37,7 +38,8 @@ class Mosquitto:
         self._process = subprocess.Popen(
             [command, "-c", self._config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        for _ in range(100):
+        give_up_s = time.monotonic() + START_S
+        while time.monotonic() < give_up_s:
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
             except OSError:

@@ -3,7 +3,7 @@
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from phone import Phone
+from phone import Phone, seconds
 from playwright.sync_api import Locator, Page
 
 
@@ -23,10 +23,22 @@ def forget_all(mqtt: Phone) -> None:
 
 
 def forget(mqtt: Phone, activity: str) -> None:
-    heard = len(mqtt.messages)
-    mqtt.press({"activity": activity}, "request/forget")
-    answer = mqtt.wait_for("response/forget", after=heard)
+    answer = mqtt.ask({"activity": activity}, "request/forget")
     assert answer["status"] == "ok", answer
+
+
+def last_taught(mqtt: Phone, activity: str, since_s: float = 0.0) -> Any:
+    """Wait until what was said last is this, on the page and of a time since then."""
+
+    def it(told: Any) -> bool:
+        said = told["stretches"][-1:]
+        return (
+            bool(said)
+            and (said[0]["activity"], said[0]["origin"]) == (activity, "page")
+            and (said[0]["end"] is not None and seconds(said[0]["end"]) > since_s - 1)
+        )
+
+    return mqtt.wait_for("taught", it)["stretches"][-1]
 
 
 def button(page: Page, name: str) -> Locator:

@@ -11,6 +11,8 @@ from typing import Any, Self
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
+from deploy.messages import RESPONSES
+
 
 class Phone:
     """Keeps every message of one device, in order, as (topic below the device, decoded)."""
@@ -31,7 +33,7 @@ class Phone:
     def __enter__(self) -> Self:
         self._client.connect("127.0.0.1", self._port, keepalive=20)
         self._client.loop_start()
-        assert self._subscribed.wait(5)
+        assert self._subscribed.wait(20)
         return self
 
     def __exit__(
@@ -80,9 +82,9 @@ class Phone:
             )
             return found()[0]
 
-    def answer(self, transaction: str) -> Any:
+    def answer(self, transaction: str, topic: str = "response/label") -> Any:
         """Return the answer to the command that carried `transaction`."""
-        return self.wait_for("response/label", lambda m: m["transaction"] == transaction)
+        return self.wait_for(topic, lambda m: m["transaction"] == transaction)
 
     def press(self, payload: bytes | str | dict[str, Any], topic: str = "label/set") -> None:
         """Send a command as a phone would."""
@@ -94,7 +96,7 @@ class Phone:
         """Send a command and return the answer that carries its transaction."""
         transaction = f"t{time.monotonic_ns()}"
         self.press({**payload, "transaction": transaction}, topic)
-        return self.answer(transaction)
+        return self.answer(transaction, RESPONSES[topic].topic)
 
 
 def seconds(stamp: str) -> float:

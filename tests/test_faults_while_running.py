@@ -269,6 +269,7 @@ def test_what_does_not_fit_into_memory_costs_nothing_that_was_acknowledged(tmp_p
             eventually(lambda: "MemoryError" in budge.log or "no more memory" in budge.log)
             if budge.running():  # its connection alone may have met it, or the line, which ends
                 budge.kill()
+        phone.wait_for("availability", lambda m: m == "offline")  # behind all that it said
         said = whole(tmp_path)
         after = len(phone.messages)
         with running_budge(tmp_path, broker.port) as budge:
@@ -291,7 +292,7 @@ def test_each_signal_ends_it_cleanly_while_it_is_taught(
                 assert phone.ask({"activity": number.name})["status"] == "ok"
                 phone.wait_for("label", lambda m: m["windows"] >= 2, after=len(phone.messages))
                 os.kill(budge._process.pid, number)
-                assert budge.wait(15) == 0
+                assert budge.wait(30) == 0
                 phone.wait_for("availability", lambda m: m == "offline", after=after)
             assert "Traceback" not in budge.log
         assert whole(tmp_path) == ["SIGTERM", "SIGINT", "SIGHUP"]
@@ -315,7 +316,7 @@ def test_a_signal_between_two_lives_ends_it_cleanly(
                 phone.wait_for("availability", lambda m: m == "offline", after=after)
                 time.sleep(wait_s)
                 os.kill(budge._process.pid, number)
-                assert budge.wait(15) == 0
+                assert budge.wait(30) == 0
             phone.press("", topic="over")
             phone.wait_for("over", after=after)  # all that was said before has arrived
             assert phone.of("availability")[-1] == "offline"

@@ -247,6 +247,7 @@ def test_kill_9_while_the_button_is_down_keeps_the_stretch_up_to_there(
                 taught = phone.wait_for("label", partial(_taught, 2 + life))
                 time.sleep(rng.uniform(0, 0.3))
                 budge.kill()
+                phone.wait_for("availability", lambda m: m == "offline")  # behind all it said
             heard = len(phone.messages)
             with start(folder, broker, device, SHORT) as budge:
                 info = phone.wait_for("info", after=heard)

@@ -118,7 +118,7 @@ def test_a_newcomer_is_told_the_state_by_retained_messages(
             states = {"availability", "info", "health", "label", "activity"}
             states |= {"controls", "scores", "taught"}
             for topic in states:
-                newcomer.wait_for(topic, timeout_s=5)
+                newcomer.wait_for(topic)
             retained = {topic for topic, _, retain in newcomer.raw if retain}
         assert budge.end() == 0
 
@@ -131,6 +131,7 @@ def test_transitions_come_in_pairs_also_after_a_kill(
     with replay(tmp_path, broker, "--speed", "10") as budge:
         started = phone.wait_for("transition", lambda m: m["event_type"] == "started")
         budge.kill()
+        phone.wait_for("availability", lambda m: m == "offline")  # behind all that it said
     after = len(phone.messages)
     with replay(tmp_path, broker) as budge:
         ended = phone.wait_for("transition", after=after)
@@ -176,6 +177,7 @@ def test_bad_input_is_refused_with_a_sentence_and_teaches_nothing(
         good = phone.ask({"activity": "walking", "last_s": 30})
         assert budge.running()
         assert budge.end() == 0
+        phone.wait_for("availability", lambda m: m == "offline")  # behind all that it said
 
     assert [a["status"] for a in answers] == ["error"] * len(answers)
     shown = {message["error"] for message in phone.of("label")}
@@ -185,7 +187,9 @@ def test_bad_input_is_refused_with_a_sentence_and_teaches_nothing(
 
 
 def test_a_retained_command_is_not_obeyed(tmp_path: Path, broker: Mosquitto, phone: Phone) -> None:
-    phone._client.publish("budge/test/label/set", "walking", qos=1, retain=True).wait_for_publish(5)
+    phone._client.publish("budge/test/label/set", "walking", qos=1, retain=True).wait_for_publish(
+        20
+    )
     with replay(tmp_path, broker, "--speed", "max", "--stay") as budge:
         wait_until(lambda: "the source has ended" in budge.log)
         phone.ask({"activity": "resting", "last_s": 30})

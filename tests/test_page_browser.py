@@ -1,15 +1,19 @@
 """The page in a real browser, with a real broker, on a chip that somebody wears: teaching."""
 
+import re
 import time
 from datetime import UTC, datetime
 
 import pytest
-from page_hands import Open, button, drag, forget, forget_all
+from page_hands import Open, button, drag, forget, forget_all, last_taught
 from phone import Phone, seconds
 from playwright.sync_api import Page, expect
 from worn import DEVICE, Worn
 
 pytest_plugins = ("page_rig",)
+
+PIXEL_S = 2.0  # of the ribbon
+CLOCK_S = 0.1  # by which two looks at one clock may differ
 
 # -- pairing --------------------------------------------------------------------------------------
 
@@ -70,15 +74,15 @@ def test_two_activities_are_taught_from_scratch_by_taps(
         worn.do("walking")
         button(page, "walking").click()
         expect(page.locator("#pressed")).to_have_text("kept: walking has begun")
-        expect(button(page, "walking")).to_contain_text("0:04")
-        expect(button(page, "walking")).to_contain_text("4 windows")
+        expect(button(page, "walking")).to_contain_text(re.compile(r"0:(0[4-9]|[1-5]\d)"))
+        expect(button(page, "walking")).to_contain_text(re.compile(r"([4-9]|\d\d) windows"))
         button(page, "walking").click()
         expect(page.locator("#pressed")).to_contain_text("kept: walking, ")
         worn.do("resting")
         page.get_by_role("button", name="new").click()
         page.get_by_label("What do you call it?").fill("resting")
         page.get_by_role("button", name="Start").click()
-        expect(button(page, "resting")).to_contain_text("5 windows")
+        expect(button(page, "resting")).to_contain_text(re.compile(r"([5-9]|\d\d) windows"))
         button(page, "resting").click()
         expect(page.locator("#now-name")).to_have_text("resting")
         expect(page.locator("#sure-text")).to_contain_text("% sure")
@@ -123,19 +127,19 @@ def test_a_stretch_that_is_dragged_over_is_taught_as_what_it_was(
         page.goto(worn.pair())
         expect(page.locator("#link")).to_have_text("live")
         page.locator("#ribbon").scroll_into_view_if_needed()
-        heard, now = len(mqtt.messages), time.time()
+        before = time.time()
         drag(page, 35, 5)
+        after = time.time()
         expect(page.locator("#was-title")).to_contain_text("What was it?")
         page.locator("#was").get_by_role("button", name="new").click()
         page.get_by_label("What do you call it?").fill("dancing")
         page.get_by_role("button", name="That was it").click()
         expect(page.locator("#was")).to_be_hidden()
-        taught = mqtt.wait_for("taught", lambda m: m["stretches"], after=heard)["stretches"][-1]
+        taught = last_taught(mqtt, "dancing", since_s=before - 10)
 
     forget(mqtt, "dancing")
-    assert taught["activity"] == "dancing"
-    assert seconds(taught["start"]) == pytest.approx(now - 35, abs=2)  # a pixel is 2 s wide
-    assert seconds(taught["end"]) == pytest.approx(now - 5, abs=2)
+    assert before - 35 - PIXEL_S <= seconds(taught["start"]) <= after - 35 + PIXEL_S
+    assert before - 5 - PIXEL_S <= seconds(taught["end"]) <= after - 5 + PIXEL_S
 
 
 def test_the_last_seconds_are_those_before_the_tap(
@@ -143,14 +147,14 @@ def test_the_last_seconds_are_those_before_the_tap(
 ) -> None:
     with opened() as page:
         page.goto(worn.pair())
-        heard, now = len(mqtt.messages), time.time()
+        before = time.time()
         page.get_by_role("button", name="10 s", exact=True).click()
+        after = time.time()
         time.sleep(2)  # to think about it
         page.locator("#was").get_by_role("button", name="walking").click()
-        taught = mqtt.wait_for("taught", lambda m: m["stretches"], after=heard)["stretches"][-1]
+        taught = last_taught(mqtt, "walking", since_s=before)
 
-    assert taught["activity"] == "walking"
-    assert seconds(taught["end"]) == pytest.approx(now, abs=1)
+    assert before - CLOCK_S <= seconds(taught["end"]) <= after + CLOCK_S
     assert seconds(taught["end"]) - seconds(taught["start"]) == pytest.approx(10, abs=0.1)
 
 
@@ -165,7 +169,9 @@ def test_undo_names_what_it_takes_back_and_takes_that_back(
         heard = len(mqtt.messages)
         undo.click()
         expect(page.locator("#pressed")).to_have_text("taken back: walking")
-        undone = mqtt.wait_for("response/label", after=heard)
+        undone = mqtt.wait_for(
+            "response/label", lambda m: m["data"].get("action") == "undone", after=heard
+        )
         expect(undo).not_to_have_text("Undo walking, 6 s")
 
     assert (undone["data"]["action"], undone["data"]["activity"]) == ("undone", "walking")
@@ -195,12 +201,10 @@ def test_a_stretch_that_ended_by_itself_gets_its_tail_with_one_tap_or_not(
         expect(page.locator("#ended")).to_contain_text("it looked like something else")
         assert page.get_by_role("button", name="Leave that out").evaluate(gone)
         tell_ended(page, now - 20, now - 14, now - 2)
-        heard = len(mqtt.messages)
         tail = page.get_by_role("button", name="The 12 s after it was walking, too")
         assert tail.evaluate(gone)
-        taught = mqtt.wait_for("taught", lambda m: m["stretches"], after=heard)["stretches"][-1]
+        taught = last_taught(mqtt, "walking", since_s=now - 5)
 
-    assert taught["activity"] == "walking"
     assert [seconds(taught[key]) for key in ("start", "end")] == pytest.approx(
         [now - 14, now - 2], abs=0.01
     )
@@ -219,12 +223,15 @@ def test_presses_while_the_server_is_away_for_20_s_all_come_with_their_time(
         expect(page.locator("#link")).not_to_have_text("live")
         lost = time.time()
         worn.do("walking")
+        before_s = time.time()
         button(page, "walking").click()
-        began = time.time()
-        expect(button(page, "walking")).to_contain_text("0:07")
+        began_s = time.time()
+        expect(button(page, "walking")).to_contain_text(re.compile(r"0:(0[7-9]|[1-5]\d)"))
+        still_s = time.time()
         button(page, "walking").click()
-        ended = time.time()
+        ended_s = time.time()
         button(page, "resting").click()
+        resting_s = time.time()
         expect(page.locator("#pressed")).to_contain_text("3 presses not confirmed yet")
         expect(page.locator("#trouble")).to_contain_text("is kept and sent later")
         time.sleep(max(0.0, lost + 20 - time.time()))
@@ -240,9 +247,9 @@ def test_presses_while_the_server_is_away_for_20_s_all_come_with_their_time(
 
     walking, resting = taught[-2:]
     assert walking["activity"] == "walking"
-    assert seconds(walking["start"]) == pytest.approx(began, abs=1)
-    assert seconds(walking["end"]) == pytest.approx(ended, abs=1)
-    assert seconds(resting["start"]) == pytest.approx(ended, abs=2)
+    assert before_s - CLOCK_S <= seconds(walking["start"]) <= began_s + CLOCK_S
+    assert still_s - CLOCK_S <= seconds(walking["end"]) <= ended_s + CLOCK_S
+    assert ended_s - CLOCK_S <= seconds(resting["start"]) <= resting_s + CLOCK_S
 
 
 def test_a_press_of_a_page_that_was_closed_is_sent_when_it_is_opened_again(
@@ -275,9 +282,11 @@ def test_a_press_while_the_service_restarts_is_kept_by_the_phone_and_sent(
         heard = len(mqtt.messages)
         worn.start()
         expect(page.locator("#pressed")).to_contain_text("kept: resting, ", timeout=30_000)
-        taught = mqtt.wait_for("response/label", lambda m: m["status"] == "ok", after=heard)
+        taught = mqtt.wait_for(
+            "response/label", lambda m: m["data"].get("action") == "taught", after=heard
+        )
 
-    assert (taught["data"]["action"], taught["data"]["activity"]) == ("taught", "resting")
+    assert taught["data"]["activity"] == "resting"
 
 
 def test_what_the_pi_refuses_is_said_and_not_tried_again(
