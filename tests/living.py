@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from errno import ETIMEDOUT
 from pathlib import Path
 from types import TracebackType
@@ -11,17 +11,19 @@ from typing import Any, Self
 from msgspec.structs import replace
 
 from deploy.messages import Health, Message, Response
-from deploy.output import Command, Output
+from deploy.output import Command
 from deploy.service import serve, warm_up
 from deploy.settings import Labelling, Settings, Window
 from firmware_bridge.buses.emulated import EmulatedBus
-from firmware_bridge.chips import lsm9ds1 as driver
+from firmware_bridge.chips import lsm6dsox, lsm9ds1
 from firmware_bridge.clock import MonotonicClock
-from firmware_bridge.emulated_chips import lsm9ds1 as emulated
+from firmware_bridge.emulated_chips import lsm6dsox as emulated_lsm6dsox
+from firmware_bridge.emulated_chips import lsm9ds1 as emulated_lsm9ds1
 from firmware_bridge.sources.i2c import Source
 from firmware_bridge.wearer import Wearer
 
-ADDRESS = driver.ADDRESSES[0]
+# What a chip keeps while nobody reads it: a quarter of a second, and more than two.
+BRIEF, PATIENT = (lsm9ds1, emulated_lsm9ds1), (lsm6dsox, emulated_lsm6dsox)
 PATIENCE_S = 20.0
 # Short windows, so that tests need not wait.
 BRISK = Settings(
@@ -60,21 +62,22 @@ class HangingBus(EmulatedBus):
 class Living:
     """Runs from `with` to its end; the wearer walks. It is an output of its own, too."""
 
-    def __init__(self, folder: Path, *outputs: Output, settings: Settings = BRISK) -> None:
+    def __init__(self, folder: Path, *, chip: Any = BRIEF) -> None:
         self.heard: list[Message] = []
-        self._settings = replace(settings, state_dir=str(folder))
-        self._outputs: Sequence[Output] = (self, *outputs)
+        self._settings = replace(BRISK, state_dir=str(folder))
         self._news = threading.Condition()
         self._stop = threading.Event()
         clock = MonotonicClock()
         self.wearer = Wearer([("walking", 600)], start_s=clock.now_s())
-        self.bus = HangingBus({ADDRESS: emulated.Twin(self.wearer.motion, clock, seed=1)})
-        self._source = Source(driver.Driver(self.bus, ADDRESS), clock)
+        driver, emulated = chip
+        address = driver.ADDRESSES[0]
+        self.bus = HangingBus({address: emulated.Twin(self.wearer.motion, clock, seed=1)})
+        self._source = Source(driver.Driver(self.bus, address), clock)
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._ended: list[bool] = []
 
     def _serve(self) -> None:
-        self._ended.append(serve(self._settings, self._source, self._outputs, stop=self._stop))
+        self._ended.append(serve(self._settings, self._source, [self], stop=self._stop))
 
     # -- as an output ----------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 from budge import Budge
-from living import BRISK, Living
+from living import BRISK, PATIENT, Living
 from mosquitto import Mosquitto
 from numpy.typing import NDArray
 from outlet import eventually
@@ -65,9 +65,11 @@ def test_a_bus_that_hangs_starves_the_watchdog_while_the_line_obeys_and_what_it_
         budge.ask("label/set", b"")
         budge.wait_for(Activity, lambda m: m.activity == "walking")
         known = len(budge.heard)
+        lost = budge.of(Health)[-1].lost  # where the machine was too busy
         budge.bus.hang()
         hung_s = time.monotonic()
         budge.wait_for(Activity, lambda m: m.activity == "unsure", known)
+        eventually(lambda: "the sensor: no sign of life" in caplog.text)
         answer = budge.ask("label/set", b'{"activity": "resting", "last_s": 4}')
         fed(ear)
         time.sleep(WATCHDOG_S)
@@ -83,12 +85,11 @@ def test_a_bus_that_hangs_starves_the_watchdog_while_the_line_obeys_and_what_it_
 
     assert answer.status == "ok"
     assert starved
-    assert "the sensor: no sign of life" in caplog.text
     assert not well.problem
     assert "timed out" in (well.cause or "")
     assert well.errors >= 1
     # All that the chip measured meanwhile and its FIFO does not keep.
-    assert well.lost == pytest.approx(silent_s * well.rate_hz, rel=0.25)
+    assert well.lost - lost == pytest.approx(silent_s * well.rate_hz, rel=0.25)
 
 
 class Wall:
@@ -111,7 +112,7 @@ def test_a_clock_set_forth_and_back_by_a_year_moves_what_is_told_and_nothing_tha
     monkeypatch.setattr(pipeline, "FLUSH_US", 500_000)
     monkeypatch.setattr(pipeline, "PRUNE_US", 500_000)  # at every jump there is one
     wall = Wall(monkeypatch)
-    with Living(tmp_path) as budge:
+    with Living(tmp_path, chip=PATIENT) as budge:
         budge.ask("label/set", b"walking")
         budge.wait_for(Label, lambda m: m.windows >= 3)
         budge.wait_for(Activity, lambda m: m.activity == "walking")
@@ -154,7 +155,7 @@ def test_a_life_that_begins_a_year_off_adds_to_what_was_taught(
     activities = ["walking", "marching", "strolling"]
     for life, ahead_s in enumerate((0, YEAR_S, -YEAR_S)):
         wall.ahead_s = ahead_s
-        with Living(tmp_path) as budge:
+        with Living(tmp_path, chip=PATIENT) as budge:
             budge.ask("label/set", activities[life].encode())
             budge.wait_for(Label, lambda m: m.windows >= 2)
             budge.ask("label/set", b"")
