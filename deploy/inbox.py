@@ -1,6 +1,7 @@
 """Where the one loop waits: for rows from the reader's thread and for commands from any."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -55,9 +56,11 @@ class Inbox:
         self._commands: deque[Command] = deque()
         self._closed = False
         self._rows_next = False
+        self._heard_s = time.monotonic()
 
     def put_chunk(self, chunk: Chunk | Ended) -> bool:
         """Hand over rows; False when there was no room for them. Once closed, nobody misses any."""
+        self._heard_s = time.monotonic()
         with self._ready:
             while self._wait and len(self._chunks) >= MAX_CHUNKS and not self._closed:
                 self._ready.wait()
@@ -96,6 +99,11 @@ class Inbox:
     def waiting(self) -> int:
         """How many chunks wait."""
         return len(self._chunks)
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since rows came last, whether there was room for them or not."""
+        return time.monotonic() - self._heard_s
 
     def close(self) -> None:
         """Let a waiting reader go."""

@@ -77,7 +77,6 @@ class Labelling:
         self.ending: Ending | None = None  # of the last stretch, until something is said
         self._doubts = SecondThoughts()
         self._record = record
-        teacher.told = record.taught
         self._journal = journal
         self._teacher = teacher
         self._recognizer = recognizer

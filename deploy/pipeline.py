@@ -8,7 +8,6 @@ a command from an output ------+-> labelling -> journal -> lessons
 import logging
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -71,7 +70,6 @@ class Pipeline:
         self._outputs = outputs
         self._inputs = inputs
         self._systemd = systemd
-        self._rows_s = time.monotonic()  # when the last ones came
         self._threads = [output for output in outputs if isinstance(output, Threaded)]
         self._viewers = [output for output in outputs if isinstance(output, Viewer)]
         self._record = Record(journal)
@@ -83,6 +81,7 @@ class Pipeline:
             self._record,
             limit_us=round(settings.labelling.limit_min * 60e6),
         )
+        teacher.told = self._taught
         self._inbox = Inbox(wait=not source.live)
         self._windower = Windower(
             source.rate_hz,
@@ -189,15 +188,13 @@ class Pipeline:
 
     def _alive(self) -> dict[str, bool]:
         """Say which parts give signs of life; the learner's own is that it asks."""
-        silent_s = time.monotonic() - self._rows_s
-        hung = self._source.health().state == "connected" and silent_s > HUNG_S
+        hung = self._source.health().state == "connected" and self._inbox.silent_s > HUNG_S
         outputs = {type(output).__module__: output.alive for output in self._threads}
         return {"the sensor": not (self._source.live and hung), **outputs}
 
     # -- rows in ---------------------------------------------------------------------------------
 
     def _take(self, chunk: Chunk) -> None:
-        self._rows_s = time.monotonic()
         if chunk.run != self._run:
             if self._run >= 0:
                 log.warning("gap in the recording: %s", chunk.cause)
@@ -266,6 +263,11 @@ class Pipeline:
             self._send_label()
         if self._record.changed and seen.end_us - self._scored_us >= SCORES_US:
             self._send_scores()
+
+    def _taught(self, end_us: int, was: str | None, now: str | None) -> None:
+        """Note a window that was learnt or unlearnt: of hours of them each is a sign of life."""
+        self._record.taught(end_us, was, now)
+        self._systemd.feed(self._alive())
 
     def _catch_up(self) -> None:
         """While nothing else is to be done: go on with a long lesson, then draw the conclusions.
