@@ -1,14 +1,16 @@
 """Days of a sensor's life in an hour, in which all goes wrong that can: what has grown by it.
 
-    .venv/bin/python tests/soak.py [--days 4] [--seed N]
+    .venv/bin/python tests/soak.py [--days 4] [--seed N] [--folder DIR]
 
 An emulated chip under the real driver on a virtual clock, the real line with its journal on the
 disk, a real mosquitto with the real MQTT output; `soaked.py` has who teaches it and what happens.
-Prints what was held in each tenth of the time, and fails where an acknowledged label is not in the
-journal as it was acknowledged, or where something has grown.
+Prints what was held in each tenth of the time, also where it is ended by Ctrl+C, and fails where
+after any life an acknowledged label is not in the journal as it was acknowledged, or where
+something has grown. In a folder that is kept another soak goes on where this one ended.
 """
 
 import argparse
+import ctypes
 import gc
 import logging
 import os
@@ -22,7 +24,9 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+import numpy as np
 import pytest
+from budge import ROOT
 from mosquitto import Mosquitto
 from scripted import rebuilt
 from soak_ledger import Ledger
@@ -32,7 +36,8 @@ from deploy.models import open_recognizer
 from deploy.outputs.mqtt import Output as MqttOutput
 from deploy.service import serve, warm_up
 from deploy.settings import Journal as JournalSettings
-from deploy.settings import Mqtt, Settings
+from deploy.settings import Labelling, Mqtt, Settings
+from firmware_bridge.emulated_chip import Motion
 from firmware_bridge.figures import driver, emulated
 from firmware_bridge.sources.i2c import Source
 from firmware_bridge.wearer import Wearer, demo_plan
@@ -41,13 +46,16 @@ from learner.journal_check import verify
 
 CHIP = "bmi160"  # of all with a gyro the cheapest to read, having a deep FIFO
 DRAIN_S = 0.35
-DAY_S = 86400.0
+DAY_S, HOUR_S = 86400.0, 3600
 EPOCH_S = 1_800_000_000  # of the wall clock, which goes with the sensor's
 PAUSE_S = 30.0  # between two lives
 WARM_S = 4500.0  # until rows are pruned as fast as they come
 EVERY_S = 1200.0  # between two things that happen, on average
-SAMPLES = 200
+SAMPLES = 40
 TENTHS = 10
+LIMIT_MIN = 2.0  # of a forgotten stop: what is learnt costs a hundred times what is only seen
+MOVES_HZ = 100  # as the chip samples
+M_MMAP_THRESHOLD = -3  # of glibc's mallopt
 
 
 class Held(NamedTuple):
@@ -62,7 +70,8 @@ class Held(NamedTuple):
 
 # From the first tenth to the last, more than which is growth.
 # (what went by last, in deploy/record.py, comes to 15,000 objects after two hours of a life)
-ROOM = Held(resident_mb=15, objects=20_000, threads=1, handles=2, journal_mb=4)
+# (a journal has as much as was ever in use at once: rows, what is taught, and its WAL)
+ROOM = Held(resident_mb=15, objects=20_000, threads=1, handles=2, journal_mb=8)
 
 
 class Soaked(NamedTuple):
@@ -102,24 +111,49 @@ def held(folder: Path) -> Held:
     )
 
 
+def as_the_service_does() -> None:
+    """Let go of large arrays at once, as MALLOC_MMAP_THRESHOLD_ in budge.service says."""
+    unit = (ROOT / "deploy" / "budge.service").read_text(encoding="utf-8")
+    threshold = int(unit.partition("MALLOC_MMAP_THRESHOLD_=")[2].split()[0])
+    assert ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, threshold) == 1
+
+
+def hour_of(wearer: Wearer) -> Motion:
+    """One hour of a wearer, again and again: looked up, since working it out takes longer."""
+    minutes = np.arange(HOUR_S * MOVES_HZ).reshape(60, -1) / MOVES_HZ
+    moves = np.concatenate([wearer.motion(minute).astype(np.float32) for minute in minutes])
+    return lambda t_s: moves[np.rint(t_s * MOVES_HZ).astype(int) % len(moves)].astype(float)
+
+
+def begun(settings: Settings) -> Ledger:
+    """Open the account, with what an earlier soak left in the same folder."""
+    settings.state_path().mkdir(parents=True, exist_ok=True)
+    with Journal(settings.state_path() / "journal.sqlite") as journal:
+        return Ledger.of(journal)
+
+
 def soak(days: float, seed: int, folder: Path, every_s: float = EVERY_S) -> Soaked:
     """Live so long. AssertionError where a command is never answered.
 
     `every_s`: between two things that happen, on average.
     """
+    as_the_service_does()
     clock = SoakClock()
     with Mosquitto(folder) as broker, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(time, "time_ns", lambda: round((EPOCH_S + clock.now_s()) * 1e9))
+        patch.setattr(
+            time, "time_ns", lambda: round((EPOCH_S + clock.now_s() + clock.wrong_s) * 1e9)
+        )
         settings = Settings(
             device="soaked",
             state_dir=str(folder / "state"),
             journal=JournalSettings(retain_hours=1.0),
+            labelling=Labelling(limit_min=LIMIT_MIN),
             mqtt=Mqtt(port=broker.port),
         )
-        wearer = Wearer(demo_plan(seed), seed)
-        sensor = Sensor(*emulated(CHIP, lambda t_s: wearer.motion(t_s % DAY_S), clock, seed=seed))
+        sensor = Sensor(*emulated(CHIP, hour_of(Wearer(demo_plan(seed), seed)), clock, seed=seed))
         phone = Phone(broker.port, f"budge/{settings.device}/")
-        owner = Owner(clock, sensor, broker, phone, seed=seed, every_s=every_s)
+        ledger = begun(settings)
+        owner = Owner(clock, sensor, broker, phone, seed=seed, every_s=every_s, ledger=ledger)
         try:
             return _live(settings, clock, owner, sensor, days * DAY_S)
         finally:
@@ -141,14 +175,15 @@ def _live(
     clock.at(WARM_S + seconds / SAMPLES, sample)
     clock.at(WARM_S + seconds, owner.end)
     lives = 0
+    lost: list[str] = []
     while not owner.ended and (lives == 0 or owner.restarting):
         lives += 1
         source = Source(driver(CHIP, sensor.bus, clock), clock, drain_s=DRAIN_S)
         owner.live(MqttOutput(settings, None))
         serve(settings, source, [owner.mqtt, owner], stop=clock.ended)
         owner.died()
+        lost += _lost(settings, owner.ledger)
         clock.pass_by(PAUSE_S)
-    lost = _lost(settings, owner.ledger)
     with Journal(folder / "journal.sqlite") as journal:
         model, _ = open_recognizer(settings, journal, len(source.scale))
     size = len(samples) / TENTHS
@@ -187,7 +222,8 @@ def table(soaked: Soaked) -> str:
 {soaked.days:.2f} days of sensor time in {soaked.took_s:.0f} s, {speed:.0f} times as fast
 {soaked.lives} lives; tried: {happened}
 {ledger.acknowledged} commands acknowledged, {ledger.refused} refused; {soaked.by_mqtt} by MQTT
-{len(ledger.standing)} labels stand, {len(soaked.lost)} lost
+{len(ledger.standing)} labels stand, {ledger.ended_by_themselves} have ended by themselves, \
+{len(soaked.lost)} lost
 the model is {"" if soaked.same_model else "not "}the one that the journal makes"""
     return "\n".join([head, *rows, told, *soaked.lost, *soaked.grown])
 
@@ -196,11 +232,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--days", type=float, default=4.0)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--folder", type=Path, help="kept, and gone on with if there is one")
     given = parser.parse_args()
     print(f"seed {given.seed}", flush=True)
     logging.disable()
     with tempfile.TemporaryDirectory() as folder:
-        soaked = soak(given.days, given.seed, Path(folder))
+        soaked = soak(given.days, given.seed, given.folder or Path(folder))
     print(table(soaked))
     sys.exit(bool(soaked.lost or soaked.grown or not soaked.same_model))
 

@@ -30,19 +30,26 @@ TAUGHT_S = (10.0, 60.0)  # how long a stretch is
 FORGOTTEN = 0.1  # of the stops, which come with whatever is done next
 WAITING = 8  # chunks, which are 2.8 s: the sensor's time waits for the line
 ANSWER_S, ANSWERS = 5.0, 12  # how long an answer is waited for, and how often it is asked for
+CLOCK_WRONG_S = 400 * 86400.0  # at most
 CHANCES = {
-    "teach": 50,
-    "stop": 14,
+    "teach": 45,
+    "forgotten stop": 3,
+    "stop": 12,
     "switch": 8,
+    "toggle": 6,
     "span": 12,
     "undo": 6,
     "rename": 2,
-    "set": 2,
+    "forget": 1,
+    "threshold": 2,
+    "no learning": 2,
     "rebuild": 1,
     "unplug": 2,
     "bus error": 3,
     "dead sensor": 1,
     "broker killed": 2,
+    "broker away": 1,
+    "clock jump": 2,
     "restart": 2,
 }
 
@@ -53,6 +60,7 @@ class SoakClock(Diary):
     def __init__(self) -> None:
         super().__init__()
         self.line: Any = None  # the pipeline that must keep up; None between two lives
+        self.wrong_s = 0.0  # the wall clock, for want of a better one
         self.ended = threading.Event()  # of that life
 
     def at(self, time_s: float, action: Callable[[], None]) -> None:
@@ -127,6 +135,7 @@ class Owner:
         *,
         seed: int,
         every_s: float,
+        ledger: Ledger,
     ) -> None:
         """`every_s`: between two things that happen, on average."""
         self._clock = clock
@@ -136,12 +145,12 @@ class Owner:
         self._rng = random.Random(seed)
         self._every_s = every_s
         self.mqtt: MqttOutput  # of this life
-        self.ledger = Ledger()
+        self.ledger = ledger
         self.happened: Counter[str] = Counter()
         self.by_mqtt = 0
         self.restarting = False  # this life ends so that another begins
         self.ended = False
-        self._plugged = True
+        self._plugged = self._broker_there = True
         self._asked = 0
         self._command: Command | None = None
         self._first = self._rng.sample(list(CHANCES), len(CHANCES))
@@ -171,9 +180,9 @@ class Owner:
 
     def send(self, message: Message) -> None:
         if isinstance(message, Response):
-            self.ledger.take(message)
+            self.ledger.take(message, self._clock.line._timeline.wall_offset_us())
         elif isinstance(message, Label):
-            self.ledger.ended(message)
+            self.ledger.ended(message, self._clock.line._timeline.wall_offset_us())
 
     def close(self) -> None:
         self._clock.line = None
@@ -216,13 +225,15 @@ class Owner:
         raise AssertionError(f"no answer to {topic} {data!r} {'by MQTT' * by_mqtt}")
 
     def _teach(self) -> None:
-        if len(self.ledger.standing) >= MOST_STANDING:
-            self._stop()  # what is being taught cannot be forgotten
-            self._ask("request/forget", activity=self.ledger.standing[0].activity)
-        if self.ledger.open is None:
-            self._ask("label/set", activity=self._rng.choice(NAMES))
+        self._forgotten_stop()
         if self._rng.random() >= FORGOTTEN:
             self._clock.at(self._clock.now_s() + self._rng.uniform(*TAUGHT_S), self._stop)
+
+    def _forgotten_stop(self) -> None:
+        if len(self.ledger.standing) >= MOST_STANDING:
+            self._forget()
+        if self.ledger.open is None:
+            self._ask("label/set", activity=self._rng.choice(NAMES))
 
     def _stop(self) -> None:
         if self.ledger.open is not None and not self._clock.ended.is_set():
@@ -231,6 +242,9 @@ class Owner:
     def _switch(self) -> None:
         if self.ledger.open is not None:
             self._ask("label/set", activity=self._rng.choice(NAMES))
+
+    def _toggle(self) -> None:
+        self._ask("label/set", toggle=self._rng.choice(NAMES))
 
     def _span(self) -> None:
         if self.ledger.open is None:
@@ -244,8 +258,23 @@ class Owner:
         old, new = self._rng.sample(NAMES, 2)
         self._ask("request/rename", **{"from": old, "to": new})
 
-    def _set(self) -> None:
+    def _forget(self) -> None:
+        self._stop()  # what is being taught cannot be forgotten
+        if self.ledger.standing:
+            self._ask("request/forget", activity=self.ledger.standing[0].activity)
+
+    def _threshold(self) -> None:
         self._ask("threshold/set", threshold_percent=self._rng.randint(0, 60))
+
+    def _no_learning(self) -> None:
+        self._ask("learning/set", learning=False)
+        self._later(self._learning_again)
+
+    def _learning_again(self) -> None:
+        if self._clock.ended.is_set():  # nobody listens: it is as for the next life
+            self._later(self._learning_again)
+        else:
+            self._ask("learning/set", learning=True)
 
     def _rebuild(self) -> None:
         self._ask("request/rebuild")
@@ -274,10 +303,24 @@ class Owner:
 
     def _broker_killed(self) -> None:
         process = self._broker._process
-        assert process is not None
-        process.kill()
-        process.wait(10)
+        if process is not None:
+            process.kill()
+            process.wait(10)
+            self._broker.start()
+
+    def _broker_away(self) -> None:
+        if self._broker_there:
+            self._broker_there = False
+            self._broker.stop()
+            self._later(self._broker_back)
+
+    def _broker_back(self) -> None:
+        self._broker_there = True
         self._broker.start()
+
+    def _clock_jump(self) -> None:
+        right = self._rng.random() < 0.5
+        self._clock.wrong_s = 0.0 if right else self._rng.uniform(-CLOCK_WRONG_S, CLOCK_WRONG_S)
 
     def _restart(self) -> None:
         if self._plugged:  # without a sensor it would not begin
