@@ -1,11 +1,14 @@
 """Buttons on the Pi's header, on gpiozero's own stand-in for its pins."""
 
 import logging
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from budge import ROOT
 from fingers import OnGpio
+from packaging.requirements import Requirement
 
 import deploy.inputs.gpio as module
 from deploy.inputs.gpio import BOUNCE_S, Input
@@ -98,8 +101,34 @@ def test_where_no_pin_can_be_read_it_is_told_why_and_the_line_goes_on(
 def test_without_gpiozero_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "find_spec", lambda _name: None)
 
-    with pytest.raises(SettingsError, match=r"needs gpiozero, .*: ./deploy/venv '.\[gpio\]'"):
+    with pytest.raises(
+        SettingsError, match=r"gpiozero, .*: `sudo ./deploy/install` .* '.\[gpio\]'"
+    ):
         Input(TWO)
+
+
+@pytest.mark.parametrize(
+    ("python", "machine", "package"),
+    [
+        ("3.11", "aarch64", "lgpio"),  # Raspberry Pi OS bookworm
+        ("3.11", "armv7l", "lgpio"),
+        ("3.13", "aarch64", "adafruit-lgpio"),  # trixie
+        ("3.13", "armv7l", None),  # no wheels
+        ("3.13", "x86_64", None),
+    ],
+)
+def test_the_extra_names_what_has_wheels_for_a_pi(
+    python: str, machine: str, package: str | None
+) -> None:
+    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    place = {"python_version": python, "platform_machine": machine}
+    wanted = [
+        one.name
+        for one in map(Requirement, extra["optional-dependencies"]["gpio"])
+        if one.marker is None or one.marker.evaluate(place)
+    ]
+
+    assert wanted == ["gpiozero", *([package] if package else [])]
 
 
 def test_without_a_button_it_says_how_one_is_written() -> None:

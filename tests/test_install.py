@@ -261,6 +261,25 @@ def test_the_bus_is_switched_on_in_config_txt_and_a_reboot_asked_for(
     assert machine.written("/etc/modules-load.d/budge.conf").read_text() == "i2c-dev\n"
 
 
+def test_buttons_on_the_header_bring_what_reads_them(machine: Overlay, said: str) -> None:
+    settings = "/etc/budge/budge.toml"
+    machine.run(f"cp -p {settings} {settings}.kept; sed -i '1i inputs = [\"gpio\"]' {settings}")
+    first, second = (machine.run(INSTALL).stdout for _ in range(2))
+    machine.run(f"mv {settings}.kept {settings}")
+    python = "/opt/budge/current/bin/python"
+    found = machine.run(
+        f"{python} -c 'from importlib.util import find_spec as find;"
+        ' print(*(find(name) is not None for name in ("gpiozero", "lgpio")))\''
+    )
+    devices = machine.written("/etc/systemd/system/budge.service.d/devices.conf").read_text()
+
+    gpiozero, lgpio = found.stdout.split()
+    assert gpiozero == "True"
+    for ended in (first, second):
+        assert ("To do: There is no ready-made lgpio" in ended) == (lgpio == "False"), ended
+    assert "DeviceAllow=char-gpiochip rw" in devices
+
+
 def test_an_unknown_option_and_a_missing_root_are_one_sentence(machine: Overlay) -> None:
     unknown = machine.run(f"{INSTALL} --dryrun")
     nobody = machine.run(f"setpriv --reuid=65534 --clear-groups {INSIDE}/deploy/install")

@@ -32,8 +32,8 @@ class Input:
     def __init__(self, settings: Settings) -> None:
         if find_spec("gpiozero") is None:
             raise SettingsError(
-                "input 'gpio' needs gpiozero, which is not installed: ./deploy/venv '.[gpio]'"
-                " installs it"
+                "input 'gpio' needs gpiozero, which is not installed: `sudo ./deploy/install` adds"
+                " it to the service, ./deploy/venv '.[gpio]' to a checkout"
             )
         self._press, self._hold = settings.gpio.press, settings.gpio.hold
         if not self._press and not self._hold:
