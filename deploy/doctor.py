@@ -55,16 +55,7 @@ class Case:
     @cached_property
     def running(self) -> bool | None:
         """Whether a budge runs on the state folder; None: this user may not know."""
-        try:
-            with (self.state / "lock").open() as lock:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except PermissionError:
-            return None
-        except OSError:
-            return False
-        return False
+        return runs_on(self.state)
 
     def text(self, path: str) -> str | None:
         """Return what a small file below the root says; None where there is none."""
@@ -89,6 +80,20 @@ class Case:
             ).stdout.strip()
         except (OSError, subprocess.SubprocessError):
             return None
+
+
+def runs_on(state: Path) -> bool | None:
+    """Say whether a budge runs on a state folder; None: this user may not know."""
+    try:
+        with (state / "lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except PermissionError:
+        return None
+    except OSError:
+        return False
+    return False
 
 
 def examine(case: Case) -> Iterator[Finding]:

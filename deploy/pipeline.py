@@ -196,7 +196,7 @@ class Pipeline:
 
     def _take(self, chunk: Chunk) -> None:
         if chunk.run != self._run:
-            if self._run >= 0:
+            if self._run >= 0 and not self._source.live:  # a sensor's says so itself
                 log.warning("gap in the recording: %s", chunk.cause)
             self._run = chunk.run
             self._recognizer.gap()

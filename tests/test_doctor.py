@@ -132,12 +132,15 @@ def test_a_typo_in_the_settings_is_named_and_the_rest_is_looked_at_all_the_same(
 
 
 def test_names_that_are_not_known_and_files_that_are_not_there_are_found(tmp_path: Path) -> None:
-    wrong = case(tmp_path, outputs=("mqqt",), learning=Learning(starter="/nowhere/x.model"))
+    wrong = case(
+        tmp_path, outputs=("mqqt",), inputs=("key",), learning=Learning(starter="/nowhere/x.model")
+    )
     wrong.config.touch()
     sentences = [f.found for f in examine(wrong) if f.name == "settings"]
 
     assert sentences[0].startswith("output 'mqqt' is not known, expected one of console, mqtt")
-    assert sentences[1] == "`starter` in [learning] is '/nowhere/x.model', where there is no file"
+    assert sentences[1] == "input 'key' is not known, expected one of gpio, keys"
+    assert sentences[2] == "`starter` in [learning] is '/nowhere/x.model', where there is no file"
 
 
 def test_a_password_that_everybody_can_read_is_worth_a_look(tmp_path: Path) -> None:

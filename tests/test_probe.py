@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from deploy.cli import app
 from deploy.probing import NOTHING_FOUND, WARNED, WELL, Report, examine
 from deploy.sensing import the_imu
+from deploy.service import ServiceError, locked
 from deploy.settings import I2c, Settings, SettingsError
 from firmware_bridge.bus import Bus
 from firmware_bridge.buses.emulated import EmulatedBus
@@ -444,6 +445,14 @@ def test_the_command_without_hardware_finds_all_well(tmp_path: Path) -> None:
     assert code == 0
     assert "+3.0% from the nominal 119.0 Hz" in shown
     assert shown.endswith("All is well.\n")
+
+
+@pytest.mark.parametrize("options", [(), ("--calibrate",)])
+def test_a_sensor_that_a_running_budge_reads_is_left_alone(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    with locked(tmp_path), pytest.raises(ServiceError, match="ask it with `sudo budge doctor`"):
+        app(["probe", "--state-dir", str(tmp_path), *options], standalone_mode=False)
 
 
 @pytest.mark.parametrize(

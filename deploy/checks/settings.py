@@ -38,6 +38,7 @@ def _wrong(case: Case) -> Iterator[Finding]:
     edit = f"sudo nano {case.config}"
     for what, package, named in (
         ("output", deploy.outputs, settings.outputs),
+        ("input", deploy.inputs, settings.inputs),
         ("source", firmware_bridge.sources, (settings.source,)),
     ):
         known = sorted(module.name for module in pkgutil.iter_modules(package.__path__))

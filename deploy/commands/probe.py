@@ -28,7 +28,7 @@ def probe(
     """Find the sensor on the I2C buses and check it; lay it on a table, it should not move.
 
     Nothing is written to any device before its identity is known. Stop the service first, for two
-    readers take each other's rows: sudo systemctl stop budge
+    readers take each other's rows: sudo systemctl stop budge. While it runs, budge doctor asks it.
 
     Ends with 0 if a sensor was found and is well, 1 if there is a warning or the settings cannot
     be used, 2 if none was found, 3 if no bus can be opened.
@@ -37,11 +37,18 @@ def probe(
     """
     from msgspec.structs import replace
 
+    from deploy.doctor import runs_on
+    from deploy.service import ServiceError
     from deploy.settings import read
 
     settings = changed(read(config), state_dir=state_dir)
     if emulated:
         settings = replace(settings, i2c=replace(settings.i2c, bus="emulated"))
+    elif settings.i2c.bus != "emulated" and runs_on(settings.state_path()):
+        raise ServiceError(
+            "a budge is running and reads the sensor: ask it with `sudo budge doctor`, or stop it"
+            " with `sudo systemctl stop budge`, probe, and start it again"
+        )
     with ExitStack() as stack:
         if calibrate:
             _calibrate(settings, stack, as_json=as_json)
