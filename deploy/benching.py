@@ -24,6 +24,7 @@ from learner.evaluation.speed import (
     memory_bytes,
 )
 from learner.evaluation.windows import Stretch, cut
+from learner.sums import SHEAF
 
 RATE_HZ, WINDOW_S, HOP_S = 50.0, 2.56, 1.28
 ACTIVITIES = ("resting", "walking", "stairs", "running", "cycling")
@@ -120,7 +121,9 @@ def print_traffic(traffic: Traffic) -> None:
     print(
         f"a lesson changes {traffic.changed_bytes / 1024:.0f} KiB of sums; to read and write that"
         f" takes {_cost(least)} µs.\n  Summing it up takes {_cost(traffic.summed)} µs,"
-        f" {traffic.summed.median / least.median:.1f} times as long.\n"
+        f" {traffic.summed.median / least.median:.1f} times as long;\n"
+        f"  of lessons in a row, {SHEAF} of which are summed up at once,"
+        f" {_cost(traffic.in_a_row)} µs each.\n"
     )
 
 

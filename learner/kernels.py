@@ -303,6 +303,35 @@ def add_outer(x: Floats, weight: float, out: Floats) -> None:
 
 
 @njit
+def add_outers(rows: Floats, weights: Floats, out: Floats) -> None:
+    """Add Σ_k weights[k] · x_k x_kᵀ, four rows x_k of `rows` at once, to the lower triangle of out.
+
+    rows (k, d), weights (k,), out (d, d), k a multiple of four. It is `out` that takes the time:
+    it does not fit in the cache.
+    """
+    for first in range(0, rows.shape[0], 4):
+        a, b, c, d = rows[first], rows[first + 1], rows[first + 2], rows[first + 3]
+        for i in range(out.shape[0]):
+            by_a, by_b = weights[first] * a[i], weights[first + 1] * b[i]
+            by_c, by_d = weights[first + 2] * c[i], weights[first + 3] * d[i]
+            for j in range(i + 1):
+                out[i, j] += by_a * a[j] + by_b * b[j] + by_c * c[j] + by_d * d[j]
+
+
+@njit
+def block_squares(x: Floats, firsts: Ints, weight: float, out: Floats) -> None:
+    """Add weight · |x|² over each block of x (d,) to out (b,).
+
+    firsts (b + 1,): where each block begins, and d.
+    """
+    for b in range(out.size):
+        total = 0.0
+        for i in range(firsts[b], firsts[b + 1]):
+            total += x[i] * x[i]
+        out[b] += weight * total
+
+
+@njit
 def agree(scores: Floats, shares: Floats, doubt: float, company: float, out: Floats) -> int:
     """out[k] ∝ exp(scores[k]) · (shares[k] + doubt) ^ company, summing to 1; returns the largest.
 

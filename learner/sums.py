@@ -11,6 +11,10 @@ holds every multiple of 2⁻²⁴ up to 2²⁹ without rounding; that many are 2
 million, at one each 1.28 s four months of nothing but teaching (|x|² over a block is a sum already:
 some 50,000 windows that saturate everywhere). Beyond that, and once `fade` has
 been used, sums round as floats do. A feature beyond the limit is as large as can be said.
+
+The two matrices are the slow part: a lesson changes all of them, 3 MB of memory. So lessons wait
+until there are SHEAF of them or somebody looks, and are then summed up in one pass; being exact,
+that is the same to the last bit.
 """
 
 import math
@@ -25,6 +29,7 @@ from learner.state import checked
 
 GRID = 2.0**-12
 LIMIT = 8.0 - GRID  # so that a vector in multiples of GRID fits in int16
+SHEAF = 4  # lessons summed up at once: more save no time, they no longer fit in the nearest cache
 FADED_AWAY = 1e-100  # of a window: counts for nothing, and there is still a mean
 
 
@@ -45,12 +50,29 @@ class Sums:
         self.masses: dict[str, float] = {}  # windows; less where `fade` made them count less
         self.sums: dict[str, Floats] = {}  # (size,)
         self.squares: dict[str, Floats] = {}  # (2, blocks): of x, of e
-        self.moment = np.zeros((size, size))  # of x; of both the lower triangle is kept
-        self.displaced = np.zeros((size, size))  # of e
+        # of x, of e: the lower triangles are kept
+        self._moments: Floats = np.zeros((2, size, size))
+        self._waiting = np.zeros((2, SHEAF, size))  # x and e of lessons not yet in the moments
+        self._weights = np.zeros(SHEAF)  # of these; 0 where there is none
+        self._count = 0
 
     @property
     def mass(self) -> float:
         return math.fsum(self.masses.values())  # the same in whatever order
+
+    @property
+    def moment(self) -> Floats:
+        """Σ x xᵀ (size, size), its lower triangle."""
+        self.sum_up()
+        moment: Floats = self._moments[0]
+        return moment
+
+    @property
+    def displaced(self) -> Floats:
+        """Σ e eᵀ (size, size), its lower triangle."""
+        self.sum_up()
+        displaced: Floats = self._moments[1]
+        return displaced
 
     def put(self, activity: str, x: Floats, e: Floats) -> None:
         """Add one window of an activity, old or new."""
@@ -72,9 +94,21 @@ class Sums:
     def _shift(self, activity: str, x: Floats, e: Floats, weight: float) -> None:
         self.masses[activity] += weight
         self.sums[activity] += weight * x
-        self.squares[activity] += weight * np.add.reduceat([x * x, e * e], self._firsts, axis=1)
-        self._kernels.add_outer(x, weight, self.moment)
-        self._kernels.add_outer(e, weight, self.displaced)
+        for part, vector in enumerate((x, e)):
+            self._kernels.block_squares(vector, self.bounds, weight, self.squares[activity][part])
+            self._waiting[part, self._count] = vector
+        self._weights[self._count] = weight
+        self._count += 1
+        if self._count == SHEAF:
+            self.sum_up()
+
+    def sum_up(self) -> None:
+        """Put the lessons that wait into the moments."""
+        if self._count:
+            for vectors, moment in zip(self._waiting, self._moments, strict=True):
+                self._kernels.add_outers(vectors, self._weights, moment)
+            self._weights[:] = 0.0
+            self._count = 0
 
     def block_means(self, values: Floats) -> Floats:
         """Mean over each block of values (..., size)."""
@@ -113,19 +147,20 @@ class Sums:
             self.masses[activity] *= factor
             self.sums[activity] *= factor
             self.squares[activity] *= factor
-        self.moment *= factor
-        self.displaced *= factor
+        self.sum_up()
+        self._moments *= factor
 
     def add(self, other: Self) -> None:
         """Add what another has summed."""
+        self.sum_up()
         for activity, mass in other.masses.items():
             if activity not in self.masses:
                 self._open(activity)
             self.masses[activity] += mass
             self.sums[activity] += other.sums[activity]
             self.squares[activity] += other.squares[activity]
-        self.moment += other.moment
-        self.displaced += other.displaced
+        self._moments[0] += other.moment
+        self._moments[1] += other.displaced
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Return everything as named arrays, activities sorted by name, triangles row by row."""
@@ -156,8 +191,9 @@ class Sums:
         for name, array in arrays.items():
             if not np.isfinite(array).all():
                 raise ValueError(f"{name} is not finite everywhere, expected sums")
-        self.moment[triangle] = arrays["moment"]
-        self.displaced[triangle] = arrays["displaced"]
+        self._weights[:], self._count = 0.0, 0
+        self._moments[0][triangle] = arrays["moment"]
+        self._moments[1][triangle] = arrays["displaced"]
         self.masses = dict(zip(names, arrays["masses"].tolist(), strict=True))
         self.sums = dict(zip(names, arrays["sums"], strict=True))
         self.squares = dict(zip(names, arrays["squares"], strict=True))

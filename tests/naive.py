@@ -88,6 +88,14 @@ def add_outer(x: Floats, weight: float, moment: Floats) -> Floats:
     return moment + np.tril(weight * np.outer(x, x))
 
 
+def add_outers(rows: Floats, weights: Floats, moment: Floats) -> Floats:
+    return moment + np.tril(rows.T @ (weights[:, None] * rows))
+
+
+def block_squares(x: Floats, firsts: NDArray[np.intp], weight: float) -> Floats:
+    return np.array([weight * float(block @ block) for block in np.split(x, firsts[1:-1])])
+
+
 def distances(x: Floats, means: Floats, precisions: Floats) -> Floats:
     return np.array([row @ (x - mean) ** 2 for mean, row in zip(means, precisions, strict=True)])
 

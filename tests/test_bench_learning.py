@@ -143,6 +143,7 @@ def test_a_lessons_traffic_is_the_sums_that_it_changes(
     # sums over the features of one activity, and of its blocks, are some more
     assert 8 * triangles < found.changed_bytes < 8 * (triangles + 2 * describer.size)
     assert 0.0 < found.read_and_written.median <= found.summed.p99
+    assert found.in_a_row.median > 0.0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
@@ -167,6 +168,7 @@ def test_the_command_prints_every_figure_once(monkeypatch: pytest.MonkeyPatch) -
         r"budge( +\d+ / \d+){5} +\d+\.\d$",
         r"a lesson changes \d+ KiB of sums; to read and write that takes \d+ / \d+ µs",
         r"Summing it up takes \d+ / \d+ µs, \d+\.\d times as long",
+        r"lessons in a row, 4 of which are summed up at once, \d+ / \d+ µs each",
         r"settle +\d+ / \d+ +\d+ / \d+ +\d+\.\d\d$",
         r"process start to first prediction \d+\.\d\d s",
         r"and one cached kernel \d+\.\d\d s: \d+\.\d\d times as long",

@@ -156,6 +156,22 @@ def test_add_outer_touches_the_lower_triangle_only(motion: Floats) -> None:
         close(moment, expected)
 
 
+def test_add_outers_adds_them_one_and_all(motion: Floats) -> None:
+    moment = np.random.default_rng(3).standard_normal((96, 96))
+    rows, weights = np.vstack([motion, motion[:2]]), np.array([1.0, -1.0, 0.0, 0.5] * 2)
+    expected = naive.add_outers(rows, weights, moment)
+    kernels.add_outers(rows, weights, moment)
+
+    close(moment, expected)
+
+
+def test_block_squares_adds_each_blocks_own(motion: Floats) -> None:
+    out, firsts = np.ones(3), np.array([0, 10, 12, 96])
+    kernels.block_squares(motion[0], firsts, -1.0, out)
+
+    close(out, 1.0 + naive.block_squares(motion[0], firsts, -1.0))
+
+
 @pytest.mark.parametrize("company", [0.0, 0.5])
 def test_two_members_agree_on_a_distribution(company: float) -> None:
     scores, shares = np.array([1.0, -700.0, 2.5]), np.array([0.6, 0.4, 0.0])

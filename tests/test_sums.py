@@ -58,6 +58,18 @@ def test_no_order_of_putting_and_discarding_leaves_a_trace(
     assert sorted(sums.masses) == sorted({activity for activity, _ in kept})
 
 
+@settings(deadline=None)
+@given(lessons=LESSONS, random=st.randoms())
+def test_who_looks_between_lessons_changes_nothing(lessons: Lessons, random: Any) -> None:
+    looked = Sums(SIZE, BLOCKS)
+    for activity, which in lessons:
+        looked.put(activity, *WINDOWS[which])
+        if random.random() < 0.3:
+            looked.sum_up()
+
+    assert bits(looked) == bits(summed(lessons))
+
+
 @pytest.mark.parametrize(
     ("windows", "names"),
     [

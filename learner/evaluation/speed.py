@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,7 +19,7 @@ from learner.evaluation.vectorised import Same, compact
 from learner.evaluation.windows import Windows
 from learner.features import Features, Floats
 from learner.recognizer import Recognizer
-from learner.sums import Sums
+from learner.sums import SHEAF, Sums
 
 BUDGE = "budge"
 COMPACT, SAME = "compact features", "the same features"  # of a rival, both in numpy
@@ -74,7 +75,8 @@ class Traffic:
 
     changed_bytes: int
     read_and_written: Cost
-    summed: Cost
+    summed: Cost  # by a lesson alone
+    in_a_row: Cost  # by each of SHEAF lessons that nobody looks between
 
 
 def race(windows: Windows, split: Split) -> Iterator[Entrant]:
@@ -122,18 +124,26 @@ def traffic(windows: Windows, split: Split) -> Traffic:
     """Measure the memory traffic of a lesson beside the whole of its summing up."""
     describer = Describer(WindowShape(windows.rate_hz, windows.signal.shape[1], windows.length))
     sums = Sums(describer.size, describer.blocks)
-    lessons = []
+    taught = []
     for index in split.taught:
         samples = windows.samples(index)
         x = describer.features(samples).copy()
-        lessons.append((windows.names[windows.labels[index]], x, describer.displaced(samples) - x))
-    summed = [_timed(sums.put, *lessons[k % len(lessons)]) for k in range(ASKED)]
+        taught.append((windows.names[windows.labels[index]], x, describer.displaced(samples) - x))
+    lessons = cycle(taught)
+
+    def put(count: int) -> None:
+        for lesson in islice(lessons, count):
+            sums.put(*lesson)
+        sums.sum_up()
+
+    summed = [_timed(put, 1) for _ in range(ASKED)]
+    sheaves = [_timed(put, SHEAF) / SHEAF for _ in range(ASKED // SHEAF)]
     before = sums.state()
-    sums.put(*lessons[0])
+    sums.put(*taught[0])
     changed = sum(int(np.sum(before[name] != array)) for name, array in sums.state().items())
     numbers = np.zeros(changed)
     moved = [_timed(np.add, numbers, 1.0, numbers) for _ in range(ASKED)]
-    return Traffic(numbers.nbytes, _cost(moved), _cost(summed))
+    return Traffic(numbers.nbytes, _cost(moved), _cost(summed), _cost(sheaves))
 
 
 def memory_bytes(figure: str, process: int | None = None) -> int | None:
