@@ -59,9 +59,9 @@ class Features:
     """
 
     def __init__(self, rate_hz: float, n_channels: int, rows: int) -> None:
-        from learner import kernels
+        from learner import looking
 
-        self._kernels = kernels
+        self._looking = looking
         self._units = np.array([ACCEL_UNIT] * 3 + [GYRO_UNIT] * 3)[:n_channels]
         levels = [ACCEL_LEVEL / ACCEL_UNIT, GYRO_LEVEL / GYRO_UNIT][: n_channels // 3]
         self._levels = np.concatenate([np.repeat(levels, 3), levels, levels, levels])
@@ -81,8 +81,11 @@ class Features:
 
         every = 2 * n_channels  # tracks, see kernels.tracks
         self._plain = n_channels + n_channels // 3  # the first of them: channels and lengths
-        self._tracks = np.empty((every, rows))
-        self._steps = np.empty((every, rows - self._lag))
+        width = -(-rows // looking.LANES) * looking.LANES
+        self._tracks = np.zeros((every, width + rows // 2))
+        self._steps = np.zeros((every, width))
+        # The steps are fewer; what is beyond them is sorted to the end, where it is already
+        self._ordered = np.full((2 * self._plain, rows), np.inf)
         self._tapered = np.empty((every, rows))
         self._power = np.empty((every, len(frequencies)))
         self._moments = np.empty((4, every))  # mean and variance of the tracks, and of their steps
@@ -115,8 +118,8 @@ class Features:
 
     def __call__(self, samples: Samples) -> Floats:
         """Describe samples (rows, n_channels); the answer (size,) is overwritten by the next."""
-        k, out, plain = self._kernels, self._out, self._plain
-        k.look(
+        looking, out = self._looking, self._out
+        looking.look(
             samples,
             self._units,
             self._taper,
@@ -128,6 +131,7 @@ class Features:
             self._tracks,
             self._steps,
             self._tapered,
+            self._ordered,
             self._moments,
             out["mean"],
             out["spread"],
@@ -136,10 +140,11 @@ class Features:
             out["part_level"],
             out["part_spread"],
         )
-        k.listen(
+        self._ordered.sort()
+        looking.listen(
             np.fft.rfft(self._tapered),
-            np.sort(self._tracks[:plain]),
-            np.sort(self._steps[:plain]),
+            self._ordered,
+            self._lag,
             self._moments[0],
             self._shares,
             self._octaves,

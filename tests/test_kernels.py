@@ -8,11 +8,12 @@ import numpy.testing as npt
 import pytest
 from numpy.typing import NDArray
 
-from learner import kernels
+from learner import kernels, looking
 
 Floats = NDArray[np.float64]
 
 FLOOR = 0.01
+BEYOND = 70  # zeros behind the rows of a window: a lag of 48, and 22 more
 
 
 def close(kernel: Floats, twin: Floats, atol: float = 1e-9) -> None:
@@ -42,41 +43,45 @@ def _motion(request: pytest.FixtureRequest) -> Floats:
 def test_tracks_are_split_along_gravity(motion: Floats, channels: int) -> None:
     samples = np.ascontiguousarray(motion[:channels].T, dtype=np.float32)
     units = np.array([0.98, 0.98, 0.98, 0.3, 0.3, 0.3])[:channels]
-    out = np.empty((2 * channels, len(samples)))
-    kernels.tracks(samples, units, out)
+    out = np.zeros((2 * channels, len(samples) + BEYOND))
+    looking.tracks(samples, units, out)
 
     # where all lies along gravity, "across" is the root of a rounding error
-    close(out, naive.tracks(samples, units), atol=1e-5)
+    close(out[:, :96], naive.tracks(samples, units), atol=1e-5)
+    assert not out[:, 96:].any()
 
 
 def test_gravity_fades_out_where_there_is_none() -> None:
     samples = np.zeros((50, 3), dtype=np.float32)
     samples[::2, 0], samples[1::2, 0] = 0.01, -0.008  # 1 mm/s² is no direction
     out = np.empty((6, 50))
-    kernels.tracks(samples, np.ones(3), out)
+    looking.tracks(samples, np.ones(3), out)
 
     assert np.abs(out[4]).max() < 1e-4
 
 
 def test_steps_reach_over_the_lag(motion: Floats) -> None:
     out = np.empty((6, 93))
-    kernels.steps(motion, 3, out)
+    looking.steps(motion, 96, 3, out)
 
     npt.assert_array_equal(out, naive.steps(motion, 3))
 
 
 def centred(motion: Floats) -> tuple[Floats, Floats]:
-    tracks, mean, variance = motion.copy(), np.empty(len(motion)), np.empty(len(motion))
-    kernels.centre(tracks, mean, variance)
+    """The tracks with zeros behind, and their variances."""
+    tracks = np.hstack([motion, np.zeros((len(motion), BEYOND))])
+    mean, variance = np.empty((2, len(motion)))
+    looking.centre(tracks, motion.shape[1], mean, variance)
     return tracks, variance
 
 
 def test_centre_takes_the_mean_out_and_says_what_is_left(motion: Floats) -> None:
-    tracks, mean, variance = motion.copy(), np.empty(6), np.empty(6)
-    kernels.centre(tracks, mean, variance)
+    tracks = np.hstack([motion, np.zeros((6, BEYOND))])
+    mean, variance = np.empty((2, 6))
+    looking.centre(tracks, 96, mean, variance)
     twins = naive.centre(motion)
 
-    close(tracks, twins[0])
+    close(tracks, np.hstack([twins[0], np.zeros((6, BEYOND))]))
     close(mean, twins[1])
     close(variance, twins[2])
 
@@ -87,7 +92,7 @@ def test_quantiles_are_numpys(rows: int) -> None:
     for kind in ["random", "constant", "zero"]:
         ordered = np.sort(series(kind, rows))
         out = np.empty((6, 6))
-        kernels.quantiles(ordered, at, out)
+        looking.quantiles(np.hstack([ordered, np.full((6, 3), np.inf)]), rows, at, out)
 
         close(out, naive.quantiles(ordered, at))
 
@@ -95,14 +100,16 @@ def test_quantiles_are_numpys(rows: int) -> None:
 def test_autocorrelation_knows_lags_up_to_half_the_window(motion: Floats) -> None:
     lags = np.array([1, 2, 5, 48, 49, 200], dtype=np.intp)
     out = np.full((6, 6), np.nan)
-    kernels.autocorrelation(*centred(motion), lags, FLOOR, out)
+    tracks, variance = centred(motion)
+    looking.autocorrelation(tracks, 96 + 22, 96, variance, lags, FLOOR, out)
 
     close(out, naive.autocorrelation(motion, lags, FLOOR))
 
 
 def test_correlation_covers_every_pair(motion: Floats) -> None:
     out = np.full(15, np.nan)
-    kernels.correlation(*centred(motion), FLOOR, out)
+    tracks, variance = centred(motion)
+    looking.correlation(tracks, 96 + 22, 96, variance, FLOOR, out)
 
     close(out, naive.correlation(motion, FLOOR))
 
@@ -112,7 +119,7 @@ def test_bands_share_the_power_out(motion: Floats) -> None:
     shares = np.clip(np.random.default_rng(1).uniform(-1.0, 1.0, (5, 48)), 0.0, 1.0)
     shares[4] = 0.0  # a band beyond the highest frequency
     out = np.empty((6, 5))
-    kernels.bands(power, shares, FLOOR, out)
+    looking.bands(power, shares, FLOOR, out)
 
     close(out, naive.bands(power, shares, FLOOR))
 
@@ -121,7 +128,7 @@ def test_rhythm_finds_peak_centre_and_entropy(motion: Floats) -> None:
     power = motion[:, :48] ** 2
     octaves = np.log2(np.arange(1.0, 49.0) * 0.4)
     out = np.empty((6, 4))
-    kernels.rhythm(power, octaves, FLOOR, out)
+    looking.rhythm(power, octaves, FLOOR, out)
 
     close(out, naive.rhythm(power, octaves, FLOOR))
 
@@ -129,7 +136,7 @@ def test_rhythm_finds_peak_centre_and_entropy(motion: Floats) -> None:
 def test_parts_are_ordered_in_time_and_then_by_size(motion: Floats) -> None:
     bounds = np.array([0, 24, 50, 72, 96], dtype=np.intp)
     levels, spreads = np.empty((6, 8)), np.empty((6, 8))
-    kernels.parts(centred(motion)[0], bounds, FLOOR, levels, spreads)
+    looking.parts(centred(motion)[0], bounds, FLOOR, levels, spreads)
     twins = naive.parts(motion, bounds, FLOOR)
 
     close(levels, twins[0])

@@ -47,9 +47,9 @@ class Learner:
     settle, watch, notice = contract.nothing_later, contract.as_judged, contract.unnoticed
 
     def __init__(self, shape: WindowShape) -> None:
-        from learner import kernels
+        from learner import kernels, looking
 
-        self._kernels = kernels
+        self._kernels, self._looking = kernels, looking
         moments = min(MOMENTS, shape.rows)
         self._bounds = (np.arange(moments + 1) * shape.rows // moments).astype(np.intp)
         self._units = np.array([ACCEL_UNIT] * 3 + [GYRO_UNIT] * 3)[: shape.n_channels]
@@ -135,7 +135,7 @@ class Learner:
 
     def _row(self, samples: Samples) -> Words:
         shown = self._shown.reshape(-1)
-        self._kernels.tracks(samples, self._units, self._tracks)
+        self._looking.tracks(samples, self._units, self._tracks)
         gru.decimate(self._tracks, self._bounds, self._shown)
         self._kernels.settle(shown, LIMIT, GRID)
         return words(shown)
