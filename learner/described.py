@@ -47,4 +47,4 @@ def seed(samples: Samples) -> int:
 
 def words(x: Floats) -> Words:
     """Return features in multiples of the grid. A copy."""
-    return (x / GRID).astype(np.int16)
+    return (x * (1.0 / GRID)).astype(np.int16)

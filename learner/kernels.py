@@ -14,6 +14,17 @@ from learner.compiled import njit
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
+FEW = 128
+
+
+@njit
+def finite(x: NDArray[np.float32]) -> bool:
+    """Tell whether there is no NaN and no infinity in x (n,): nothing else times 0 is not 0."""
+    total = np.float32(0.0)
+    for i in range(x.size):
+        total += x[i] * np.float32(0.0)
+    return bool(total == 0.0)
+
 
 @njit
 def settle(x: Floats, limit: float, grid: float) -> None:
@@ -61,14 +72,16 @@ def block_squares(x: Floats, firsts: Ints, weight: float, out: Floats) -> None:
 
 
 @njit
-def agree(scores: Floats, shares: Floats, doubt: float, company: float, out: Floats) -> int:
-    """out[k] ∝ exp(scores[k]) · (shares[k] + doubt) ^ company, summing to 1; returns the largest.
+def agree(
+    scores: Floats, sureness: float, shares: Floats, doubt: float, company: float, out: Floats
+) -> int:
+    """out[k] ∝ exp(sureness · scores[k]) · (shares[k] + doubt) ^ company, summing to 1.
 
-    Shifted by the maximum, so that exp cannot overflow.
+    Returns the largest. Shifted by the maximum, so that exp cannot overflow.
     """
     best = 0
     for k in range(scores.size):
-        out[k] = scores[k] + company * math.log(shares[k] + doubt)
+        out[k] = sureness * scores[k] + company * math.log(shares[k] + doubt)
         if out[k] > out[best]:
             best = k
     highest, total = out[best], 0.0
@@ -78,6 +91,13 @@ def agree(scores: Floats, shares: Floats, doubt: float, company: float, out: Flo
     for k in range(scores.size):
         out[k] /= total
     return best
+
+
+@njit
+def lapse(probabilities: Floats, chance: float, order: Ints, out: Floats) -> None:
+    """out[k] = probability of order[k], or with this chance anything; all (k,)."""
+    for k in range(out.size):
+        out[k] = (1.0 - chance) * probabilities[order[k]] + chance / out.size
 
 
 @njit
@@ -115,17 +135,28 @@ def projected_square(
 
 @njit
 def nearest_square(
-    x: NDArray[np.int16], windows: NDArray[np.int16], weights: NDArray[np.float32]
+    x: NDArray[np.int16],
+    weights: NDArray[np.float32],
+    windows: NDArray[np.float32],
+    weighted: NDArray[np.float32],
 ) -> float:
-    """Return the least over windows (n, d) of Σ_i weights[i] (x[i] - window[i])²; x, weights (d,).
+    """Return the least over windows of Σ_i (weights[i] x[i] - window[i])²; x and weights (d,).
 
-    In single precision, as `projected_square`.
+    windows (n, w): weighted already, and behind the d numbers of each zeros; weighted (w,) is
+    overwritten but for its zeros. A window that is further off than another after so many numbers
+    (FEW) is not looked at to its end. In single precision, as `projected_square`.
     """
+    for i in range(x.size):
+        weighted[i] = weights[i] * x[i]
     nearest = np.float32(np.inf)
     for n in range(windows.shape[0]):
+        window = windows[n]
         total = np.float32(0.0)
-        for i in range(x.size):
-            off = np.float32(np.int32(x[i]) - np.int32(windows[n, i]))
-            total += weights[i] * off * off
+        for first in range(0, window.size, FEW):
+            these, those = weighted[first : first + FEW], window[first : first + FEW]
+            for i in range(these.size):
+                total += (these[i] - those[i]) * (these[i] - those[i])
+            if total >= nearest:
+                break
         nearest = min(nearest, total)
     return float(nearest)

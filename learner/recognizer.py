@@ -87,9 +87,13 @@ class Recognizer:
         self.classifier = classifier
         self.decay = decay
         self.starter = starter
+        from learner import kernels
+
+        self._kernels = kernels
         self.clear()
         # kernels are compiled for the kind of array they meet: all windows go through this one
         self._samples = np.zeros((self.window_rows, n_channels), dtype=np.float32)
+        self._flat = self._samples.reshape(-1)
 
     @property
     def activities(self) -> dict[str, int]:
@@ -309,14 +313,12 @@ class Recognizer:
         names = list(self._classifier.activities)
         if not names:
             return Prediction(None, 0.0, novelty, {})
-        best = int(np.argmax(probabilities))
-        known = novelty <= UNKNOWN_ABOVE
-        return Prediction(
-            names[best] if known else None,
-            float(probabilities[best]) if known else 0.0,
-            novelty,
-            dict(zip(names, probabilities.tolist(), strict=True)),
-        )
+        shares = probabilities.tolist()
+        likely = dict(zip(names, shares, strict=True))
+        if novelty > UNKNOWN_ABOVE:
+            return Prediction(None, 0.0, novelty, likely)
+        confidence = max(shares)
+        return Prediction(names[shares.index(confidence)], confidence, novelty, likely)
 
     def _checked(self, samples: Samples) -> Samples:
         expected = (self.window_rows, self.n_channels)
@@ -328,13 +330,13 @@ class Recognizer:
             raise ValueError(
                 f"samples are {samples.dtype} {samples.shape}, expected float32 {expected}"
             )
-        if not np.isfinite(samples).all():
+        self._samples[:] = samples
+        if not self._kernels.finite(self._flat):
             row, channel = np.argwhere(~np.isfinite(samples))[0].tolist()
             raise ValueError(
                 f"samples hold {samples[row, channel]} at row {row}, channel {channel},"
                 " expected finite numbers"
             )
-        self._samples[:] = samples
         return self._samples
 
 

@@ -80,6 +80,10 @@ def parts(tracks: Floats, bounds: NDArray[np.intp], floor: float) -> tuple[Float
     return np.array(levels), np.array(spreads)
 
 
+def finite(x: NDArray[np.float32]) -> bool:
+    return bool(np.isfinite(x).all())
+
+
 def settle(x: Floats, limit: float, grid: float) -> Floats:
     return np.round(np.clip(x, -limit, limit) / grid) * grid
 
@@ -156,10 +160,15 @@ def best_cuts(
     return np.array(out)
 
 
-def agree(scores: Floats, shares: Floats, doubt: float, company: float) -> Floats:
-    likely = np.exp(scores - scores.max()) * (shares + doubt) ** company
+def agree(scores: Floats, sureness: float, shares: Floats, doubt: float, company: float) -> Floats:
+    likely = np.exp(sureness * (scores - scores.max())) * (shares + doubt) ** company
     out: Floats = likely / likely.sum()
     return out
+
+
+def lapse(probabilities: Floats, chance: float, order: NDArray[np.intp]) -> Floats:
+    even = np.full(len(order), 1.0 / len(order))
+    return (1.0 - chance) * probabilities[order] + chance * even
 
 
 def off_by_blocks(x: Floats, mean: Floats, firsts: NDArray[np.intp], spreads: Floats) -> float:
@@ -174,7 +183,7 @@ def projected_square(
 
 
 def nearest_square(
-    x: NDArray[np.int16], windows: NDArray[np.int16], weights: NDArray[np.float32]
+    x: NDArray[np.int16], weights: NDArray[np.float32], windows: NDArray[np.int16]
 ) -> float:
-    off = windows.astype(np.float64) - x
-    return float((off**2 @ weights.astype(np.float64)).min())
+    off = (windows.astype(np.float64) - x) * weights
+    return float((off**2).sum(axis=1).min())

@@ -146,6 +146,15 @@ def test_parts_are_ordered_in_time_and_then_by_size(motion: Floats) -> None:
         assert all(a <= b for a, b in pairwise(row[4:]))
 
 
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf, 3.4e38, -0.0])
+def test_one_number_that_is_none_is_found(odd: float) -> None:
+    for place in (0, 40, 100):
+        x = np.full(101, -3.4e38, dtype=np.float32)
+        x[place] = odd
+
+        assert kernels.finite(x) == naive.finite(x)
+
+
 def test_settle_clips_and_rounds_to_the_grid(motion: Floats) -> None:
     for row in motion:
         settled = row.copy()
@@ -183,10 +192,17 @@ def test_block_squares_adds_each_blocks_own(motion: Floats) -> None:
 def test_two_members_agree_on_a_distribution(company: float) -> None:
     scores, shares = np.array([1.0, -700.0, 2.5]), np.array([0.6, 0.4, 0.0])
     out = np.empty(3)
-    best = kernels.agree(scores, shares, 0.02, company, out)
+    best = kernels.agree(scores, 0.3, shares, 0.02, company, out)
 
-    close(out, naive.agree(scores, shares, 0.02, company))
+    close(out, naive.agree(scores, 0.3, shares, 0.02, company))
     assert best == out.argmax()
+
+
+def test_a_lapse_may_be_anything() -> None:
+    probabilities, order, out = np.array([0.7, 0.1, 0.2]), np.array([2, 0, 1]), np.empty(3)
+    kernels.lapse(probabilities, 0.03, order, out)
+
+    close(out, naive.lapse(probabilities, 0.03, order))
 
 
 def test_the_block_that_is_furthest_off_counts(motion: Floats) -> None:
@@ -205,12 +221,18 @@ def test_single_precision_is_enough_for_an_estimate(motion: Floats) -> None:
     assert square == pytest.approx(expected, rel=1e-4)
 
 
-def test_the_nearest_window_is_found(motion: Floats) -> None:
-    windows = (series("random") * 1000).astype(np.int16)
-    x = np.full(96, -32767, dtype=np.int16)  # as far as can be from 32767
+def test_the_nearest_window_is_found() -> None:
+    windows = (series("random", rows=300) * 1000).astype(np.int16)
+    x = np.full(300, -32767, dtype=np.int16)  # as far as can be from 32767
     windows[2] = 32767
-    weights = np.linspace(0.0, 1e-6, 96, dtype=np.float32)
+    weights = np.linspace(0.0, 1e-3, 300, dtype=np.float32)
+    wide = np.zeros((6, 320), dtype=np.float32)
+    wide[:, :300] = windows * weights
 
-    for chosen in (windows, windows[2:3]):
-        nearest = kernels.nearest_square(x, chosen, weights)
-        assert nearest == pytest.approx(naive.nearest_square(x, chosen, weights), rel=1e-5)
+    for chosen in (slice(0, 6), slice(5, None, -1), slice(2, 3)):
+        weighted = np.zeros(320, dtype=np.float32)
+        some = np.ascontiguousarray(wide[chosen])
+        nearest = kernels.nearest_square(x, weights, some, weighted)
+        expected = naive.nearest_square(x, weights, windows[chosen])
+        assert nearest == pytest.approx(expected, rel=1e-5)
+        assert kernels.nearest_square(windows[2], weights, wide, weighted) == 0.0
