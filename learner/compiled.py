@@ -6,7 +6,7 @@ inside the function that needs them: `budge --help` does not wait for a compiler
 
 import warnings
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -27,6 +27,8 @@ COMPILES = numba is not None
 # What the compiler may do to floats. It may reorder a sum, which is what lets it use vector units.
 # It may not assume away NaN and infinity (`nnan`, `ninf`): a dropped sample is a NaN.
 FLOAT_LIBERTIES = {"reassoc", "contract", "nsz"}
+# A division by zero is infinite, as in numpy: a loop that could stop there is not vectorised.
+BY_ZERO: Final = "numpy"
 
 
 def njit(function: Callable[P, R]) -> Callable[P, R]:
@@ -34,7 +36,9 @@ def njit(function: Callable[P, R]) -> Callable[P, R]:
     if numba is None:
         return function
     try:
-        compiled: Callable[P, R] = numba.njit(cache=True, fastmath=FLOAT_LIBERTIES)(function)
+        compiled: Callable[P, R] = numba.njit(
+            cache=True, fastmath=FLOAT_LIBERTIES, error_model=BY_ZERO
+        )(function)
     except RuntimeError:  # no directory to cache in is writable: compile anew at every start
-        compiled = numba.njit(fastmath=FLOAT_LIBERTIES)(function)
+        compiled = numba.njit(fastmath=FLOAT_LIBERTIES, error_model=BY_ZERO)(function)
     return compiled

@@ -87,7 +87,7 @@ class Features:
         # The steps are fewer; what is beyond them is sorted to the end, where it is already
         self._ordered = np.full((2 * self._plain, rows), np.inf)
         self._tapered = np.empty((every, rows))
-        self._power = np.empty((every, len(frequencies)))
+        self._power, self._raised, self._logs = np.empty((3, every, len(frequencies)))
         self._moments = np.empty((4, every))  # mean and variance of the tracks, and of their steps
 
         shapes: dict[str, tuple[int, ...]] = {
@@ -112,9 +112,18 @@ class Features:
         for name, block in self.blocks.items():
             self.spreads[block] = TYPICAL_SPREADS[name]
         self._vector = np.zeros(self.size)
+        self._room = np.empty((2, self.size))
         self._out = {
             name: self._vector[self.blocks[name]].reshape(shape) for name, shape in shapes.items()
         }
+        self._unsqueezed = [  # levels, spreads, more spreads: neighbours in the vector, so one view
+            self._vector[self.blocks[first].start : self.blocks[last].stop]
+            for first, last in (
+                ("step_quantile", "part_level"),
+                ("spread", "band"),
+                ("part_spread", "part_spread"),
+            )
+        ]
 
     def __call__(self, samples: Samples) -> Floats:
         """Describe samples (rows, n_channels); the answer (size,) is overwritten by the next."""
@@ -153,9 +162,12 @@ class Features:
             FLOOR,
             self._levels,
             self._power,
+            self._raised,
+            self._logs,
             out["band"],
             out["rhythm"],
             out["quantile"],
             out["step_quantile"],
         )
+        looking.squeeze(*self._unsqueezed, FLOOR, *self._room)
         return self._vector

@@ -21,6 +21,10 @@ Ints = NDArray[np.intp]
 # are. What is left over of a sum it adds up one by one, which may take longer than all the rest.
 LANES = 32
 
+LOG_2 = math.log(2.0)
+ROOT_OF_HALF = 0x3FE6A09E667F3BCD  # √½ as float64, bit for bit
+TINY = 1e-300  # has a logarithm, and times that is nothing
+
 
 @njit
 def look(
@@ -44,7 +48,7 @@ def look(
     part_levels: Floats,
     part_spreads: Floats,
 ) -> None:
-    """Fill in all that is seen of a window in time: the kernels below, in one call from Python.
+    """Fill in all that is seen of a window in time, not squeezed: the kernels below, in one call.
 
     samples (n, c), tracks_ (2c, wider than any lag reaches), steps_ (2c, width), tapered (2c, n),
     unordered (2p, n): the first p tracks, and their n - lag steps; moments (4, 2c): mean and
@@ -57,8 +61,8 @@ def look(
     centre(steps_, rows - lag, moments[2], moments[3])
     for t in range(tracks_.shape[0]):
         means[t] = moments[0, t] / levels[t]
-        spreads[0, t] = math.log(math.sqrt(moments[1, t]) + floor)
-        spreads[1, t] = math.log(math.sqrt(moments[3, t]) + floor)
+        spreads[0, t] = math.sqrt(moments[1, t])
+        spreads[1, t] = math.sqrt(moments[3, t])
         track, out = tracks_[t], tapered[t]
         for i in range(rows):
             out[i] = taper[i] * track[i]
@@ -67,7 +71,7 @@ def look(
         unordered[plain + t, : rows - lag] = steps_[t, : rows - lag]
     autocorrelation(tracks_, width, rows, moments[1], lags, floor, autocorrelations)
     correlation(tracks_, width, rows, moments[1], floor, correlations)
-    parts(tracks_[:plain], bounds, floor, part_levels, part_spreads)
+    parts(tracks_[:plain], bounds, part_levels, part_spreads)
 
 
 @njit
@@ -83,30 +87,55 @@ def listen(
     floor: float,
     levels: Floats,
     power: Floats,
+    raised: Floats,
+    logs: Floats,
     bands_: Floats,
     rhythms: Floats,
     quantiles_: Floats,
     step_quantiles: Floats,
 ) -> None:
-    """Fill in what is seen of a window by frequency and by rank, in one call from Python.
+    """Fill in what is seen of a window by frequency and by rank, not squeezed, in one call.
 
-    spectrum (t, f + 1) with the constant first, power (t, f); ordered (2p, n): sorted rows of the
-    first p tracks, centred on `mean`, and of their n - lag steps. Quantiles are levels, those of
-    steps are squeezed.
+    spectrum (t, f + 1) with the constant first, power, raised, logs (t, f); ordered (2p, n): sorted
+    rows of the first p tracks, centred on `mean`, and of their n - lag steps.
     """
     for t in range(power.shape[0]):
         for f in range(power.shape[1]):
             power[t, f] = spectrum[t, f + 1].real ** 2 + spectrum[t, f + 1].imag ** 2
-    bands(power, shares, floor, bands_)
-    rhythm(power, octaves, floor, rhythms)
+            raised[t, f] = max(power[t, f], TINY)
+    logarithms(raised.reshape(-1), logs.reshape(-1))
+    rhythm(power, logs, octaves, floor, rhythms)
+    bands(power, shares, bands_)
     plain, rows = quantiles_.shape[0], ordered.shape[1]
     quantiles(ordered[:plain], rows, at, quantiles_)
     quantiles(ordered[plain:], rows - lag, at_steps, step_quantiles)
     for t in range(plain):
         for q in range(at.size):
             quantiles_[t, q] = (quantiles_[t, q] + mean[t]) / levels[t]
-        for q in range(at_steps.size):
-            step_quantiles[t, q] = math.asinh(step_quantiles[t, q])
+
+
+@njit
+def squeeze(
+    levels: Floats,
+    spreads: Floats,
+    more_spreads: Floats,
+    floor: float,
+    raised: Floats,
+    logs: Floats,
+) -> None:
+    """Replace levels by their asinh, log(|x| + √(x² + 1)), and spreads by log(x + floor).
+
+    raised and logs are room for as many numbers.
+    """
+    for i in range(levels.size):
+        raised[i] = abs(levels[i]) + math.sqrt(levels[i] * levels[i] + 1.0)
+    logarithms(raised[: levels.size], logs)
+    for i in range(levels.size):
+        levels[i] = math.copysign(logs[i], levels[i])
+    for above in (spreads, more_spreads):
+        for i in range(above.size):
+            raised[i] = above[i] + floor
+        logarithms(raised[: above.size], above)
 
 
 @njit
@@ -240,68 +269,93 @@ def correlation(
 
 
 @njit
-def bands(power: Floats, shares: Floats, floor: float, out: Floats) -> None:
-    """out[t, b] = log(rms of track t within band b + floor).
+def bands(power: Floats, shares: Floats, out: Floats) -> None:
+    """out[t, b] = rms of track t within band b.
 
     power (t, f), shares (b, f): how much of each spectral line belongs to each band.
     """
     for t in range(power.shape[0]):
+        lines = power[t]
         for b in range(shares.shape[0]):
+            share = shares[b]
             total = 0.0
-            for f in range(shares.shape[1]):
-                total += shares[b, f] * power[t, f]
-            out[t, b] = math.log(math.sqrt(total) + floor)
+            for f in range(share.size):
+                total += share[f] * lines[f]
+            out[t, b] = math.sqrt(total)
 
 
 @njit
-def rhythm(power: Floats, octaves: Floats, floor: float, out: Floats) -> None:
+def rhythm(power: Floats, logs: Floats, octaves: Floats, floor: float, out: Floats) -> None:
     """Where the spectrum of each track peaks, where its centre is, and how spread out it is.
 
-    power (t, f) without the constant, octaves (f,): log2 of the frequency of each line in Hz,
-    out (t, 4): octave of the peak, share of the power in it, power-weighted mean octave, entropy
-    over its maximum. All four fade to 0 when the power does not exceed floor².
+    power (t, f) without the constant, logs (t, f) of it, octaves (f,): log2 of the frequency of
+    each line in Hz, out (t, 4): octave of the peak, share of the power in it, power-weighted mean
+    octave, entropy over its maximum, Σ p/P log(P/p). All four fade to 0 when the power does not
+    exceed floor².
     """
     for t in range(power.shape[0]):
-        total = floor * floor
+        lines, their_logs = power[t], logs[t]
+        everything, centre, surprise = 0.0, 0.0, 0.0
+        for f in range(lines.size):
+            everything += lines[f]
+            centre += lines[f] * octaves[f]
+            surprise += lines[f] * their_logs[f]
         peak = 0
-        for f in range(power.shape[1]):
-            total += power[t, f]
-            if power[t, f] > power[t, peak]:
+        for f in range(lines.size):
+            if lines[f] > lines[peak]:
                 peak = f
-        centre = 0.0
-        entropy = 0.0
-        everything = 0.0
-        for f in range(power.shape[1]):
-            share = power[t, f] / total
-            everything += share
-            centre += share * octaves[f]
-            if share > 0.0:
-                entropy -= share * math.log(share)
-        out[t, 0] = octaves[peak] * everything
-        out[t, 1] = power[t, peak] / total
-        out[t, 2] = centre
-        out[t, 3] = entropy / math.log(max(power.shape[1], 2))
+        total = everything + floor * floor
+        out[t, 0] = octaves[peak] * everything / total
+        out[t, 1] = lines[peak] / total
+        out[t, 2] = centre / total
+        entropy = (everything * math.log(total) - surprise) / total
+        out[t, 3] = entropy / math.log(max(lines.size, 2))
 
 
 @njit
-def parts(centred: Floats, bounds: Ints, floor: float, levels: Floats, spreads: Floats) -> None:
-    """Level over the window's mean, and log spread, of consecutive parts of each track.
+def logarithms(x: Floats, out: Floats) -> None:
+    """out[i] = log(x[i]), of what is positive and not all but zero; x (n,) is overwritten.
+
+    The library's cannot be vectorised. x = 2ᵏ · m with m from √½ to √2, and with s = (m - 1) /
+    (m + 1), log m = 2 s + 2 s³/3 + 2 s⁵/5 + ...: the coefficients, which make up for where that
+    ends, are those of Sun's fdlibm (e_log.c).
+    """
+    bits = x.view(np.int64)
+    for i in range(bits.size):
+        k = (bits[i] - ROOT_OF_HALF) >> 52
+        bits[i] -= k << 52
+        out[i] = k
+    for i in range(x.size):
+        s = (x[i] - 1.0) / (x[i] + 1.0)
+        z = s * s
+        late = 0.2222219843214978396 + z * (
+            0.1818357216161805012 + z * (0.1531383769920937332 + z * 0.1479819860511658591)
+        )
+        early = 0.6666666666666735130 + z * (
+            0.3999999999940941908 + z * (0.2857142874366239149 + z * late)
+        )
+        out[i] = out[i] * LOG_2 + s * (2.0 + z * early)
+
+
+@njit
+def parts(centred: Floats, bounds: Ints, levels: Floats, spreads: Floats) -> None:
+    """Level over the window's mean, and spread (rms), of consecutive parts of each track.
 
     bounds (p + 1,) rows; levels and spreads (t, 2p): first in the order of time, then sorted.
     """
     count = bounds.size - 1
     for t in range(centred.shape[0]):
         for p in range(count):
-            rows = bounds[p + 1] - bounds[p]
+            part = centred[t, bounds[p] : bounds[p + 1]]
             total = 0.0
-            for i in range(bounds[p], bounds[p + 1]):
-                total += centred[t, i]
-            level = total / rows
+            for i in range(part.size):
+                total += part[i]
+            level = total / part.size
             squares = 0.0
-            for i in range(bounds[p], bounds[p + 1]):
-                squares += (centred[t, i] - level) ** 2
-            levels[t, p] = math.asinh(level)
-            spreads[t, p] = math.log(math.sqrt(squares / rows) + floor)
+            for i in range(part.size):
+                squares += (part[i] - level) ** 2
+            levels[t, p] = level
+            spreads[t, p] = math.sqrt(squares / part.size)
         insert_sorted(levels[t, :count], levels[t, count:])
         insert_sorted(spreads[t, :count], spreads[t, count:])
 

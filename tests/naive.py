@@ -54,8 +54,16 @@ def correlation(tracks: Floats, floor: float) -> Floats:
     return np.array(out)
 
 
-def bands(power: Floats, shares: Floats, floor: float) -> Floats:
-    return np.log(np.sqrt(power @ shares.T) + floor)
+def bands(power: Floats, shares: Floats) -> Floats:
+    return np.sqrt(power @ shares.T)
+
+
+def squeeze(levels: Floats, spreads: Floats, floor: float) -> tuple[Floats, Floats]:
+    return np.arcsinh(levels), np.log(spreads + floor)
+
+
+def logarithms(x: Floats) -> Floats:
+    return np.log(x)
 
 
 def rhythm(power: Floats, octaves: Floats, floor: float) -> Floats:
@@ -69,12 +77,12 @@ def rhythm(power: Floats, octaves: Floats, floor: float) -> Floats:
     return np.array(out)
 
 
-def parts(tracks: Floats, bounds: NDArray[np.intp], floor: float) -> tuple[Floats, Floats]:
+def parts(tracks: Floats, bounds: NDArray[np.intp]) -> tuple[Floats, Floats]:
     levels, spreads = [], []
     for track in tracks:
         pieces = np.split(track, bounds[1:-1])
-        level = np.arcsinh([piece.mean() - track.mean() for piece in pieces])
-        spread = np.log(np.array([piece.std() for piece in pieces]) + floor)
+        level = [piece.mean() - track.mean() for piece in pieces]
+        spread = [piece.std() for piece in pieces]
         levels.append([*level, *sorted(level)])
         spreads.append([*spread, *sorted(spread)])
     return np.array(levels), np.array(spreads)

@@ -119,16 +119,37 @@ def test_bands_share_the_power_out(motion: Floats) -> None:
     shares = np.clip(np.random.default_rng(1).uniform(-1.0, 1.0, (5, 48)), 0.0, 1.0)
     shares[4] = 0.0  # a band beyond the highest frequency
     out = np.empty((6, 5))
-    looking.bands(power, shares, FLOOR, out)
+    looking.bands(power, shares, out)
 
-    close(out, naive.bands(power, shares, FLOOR))
+    close(out, naive.bands(power, shares))
+
+
+def test_logarithms_are_the_librarys() -> None:
+    x = np.exp(np.random.default_rng(2).uniform(-690.0, 690.0, 1000))
+    x[:6] = looking.TINY, 1e300, 0.5, 1.0, np.sqrt(0.5), np.nextafter(np.sqrt(2.0), 2.0)
+    x[6:400] = np.exp(np.linspace(-1.0, 1.0, 394))
+    out = np.empty(1000)
+    looking.logarithms(x.copy(), out)
+
+    npt.assert_allclose(out, naive.logarithms(x), rtol=4e-16, atol=4e-16)
+
+
+def test_levels_are_squeezed_by_asinh_and_spreads_by_the_logarithm(motion: Floats) -> None:
+    levels, spreads, more = motion[0] * 100.0, np.abs(motion[1]), np.abs(motion[2, :7])
+    expected = naive.squeeze(levels, spreads, FLOOR), naive.squeeze(levels, more, FLOOR)
+    looking.squeeze(levels, spreads, more, FLOOR, *np.empty((2, 96)))
+
+    close(levels, expected[0][0])
+    close(spreads, expected[0][1])
+    close(more, expected[1][1])
 
 
 def test_rhythm_finds_peak_centre_and_entropy(motion: Floats) -> None:
     power = motion[:, :48] ** 2
     octaves = np.log2(np.arange(1.0, 49.0) * 0.4)
     out = np.empty((6, 4))
-    looking.rhythm(power, octaves, FLOOR, out)
+    logs = np.log(np.maximum(power, looking.TINY))
+    looking.rhythm(power, logs, octaves, FLOOR, out)
 
     close(out, naive.rhythm(power, octaves, FLOOR))
 
@@ -136,8 +157,8 @@ def test_rhythm_finds_peak_centre_and_entropy(motion: Floats) -> None:
 def test_parts_are_ordered_in_time_and_then_by_size(motion: Floats) -> None:
     bounds = np.array([0, 24, 50, 72, 96], dtype=np.intp)
     levels, spreads = np.empty((6, 8)), np.empty((6, 8))
-    looking.parts(centred(motion)[0], bounds, FLOOR, levels, spreads)
-    twins = naive.parts(motion, bounds, FLOOR)
+    looking.parts(centred(motion)[0], bounds, levels, spreads)
+    twins = naive.parts(motion, bounds)
 
     close(levels, twins[0])
     # the spread of a constant is a rounding error, 1e-7 of the level at most
