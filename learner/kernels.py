@@ -72,32 +72,58 @@ def block_squares(x: Floats, firsts: Ints, weight: float, out: Floats) -> None:
 
 
 @njit
+def two_highest(scores: Floats) -> tuple[int, int]:
+    """Return the places of the two highest of scores (k,); the one there is, twice."""
+    first, second = 0, min(1, scores.size - 1)
+    if scores[second] > scores[first]:
+        first, second = second, first
+    for k in range(2, scores.size):
+        if scores[k] > scores[first]:
+            first, second = k, first
+        elif scores[k] > scores[second]:
+            second = k
+    return first, second
+
+
+@njit
+def weighted_square(x: Floats, centre: Floats, weights: Floats) -> float:
+    """Return Σ_i weights[i] (x[i] - centre[i])²; all (d,)."""
+    total = 0.0
+    for i in range(x.size):
+        total += weights[i] * (x[i] - centre[i]) ** 2
+    return total
+
+
+@njit
 def agree(
     scores: Floats, sureness: float, shares: Floats, doubt: float, company: float, out: Floats
-) -> int:
+) -> None:
     """out[k] ∝ exp(sureness · scores[k]) · (shares[k] + doubt) ^ company, summing to 1.
 
-    Returns the largest. Shifted by the maximum, so that exp cannot overflow.
+    Shifted by the maximum, so that exp cannot overflow.
     """
-    best = 0
+    highest, total = -math.inf, 0.0
     for k in range(scores.size):
         out[k] = sureness * scores[k] + company * math.log(shares[k] + doubt)
-        if out[k] > out[best]:
-            best = k
-    highest, total = out[best], 0.0
+        highest = max(highest, out[k])
     for k in range(scores.size):
         out[k] = math.exp(out[k] - highest)
         total += out[k]
     for k in range(scores.size):
         out[k] /= total
-    return best
 
 
 @njit
-def lapse(probabilities: Floats, chance: float, order: Ints, out: Floats) -> None:
-    """out[k] = probability of order[k], or with this chance anything; all (k,)."""
+def lapse(probabilities: Floats, chance: float, order: Ints, out: Floats) -> float:
+    """out[k] = probability of order[k], or with this chance anything; all (k,).
+
+    Returns the entropy of out, nat.
+    """
+    entropy = 0.0
     for k in range(out.size):
         out[k] = (1.0 - chance) * probabilities[order[k]] + chance / out.size
+        entropy -= out[k] * math.log(out[k])
+    return entropy
 
 
 @njit

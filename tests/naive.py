@@ -174,9 +174,19 @@ def agree(scores: Floats, sureness: float, shares: Floats, doubt: float, company
     return out
 
 
-def lapse(probabilities: Floats, chance: float, order: NDArray[np.intp]) -> Floats:
+def lapse(probabilities: Floats, chance: float, order: NDArray[np.intp]) -> tuple[Floats, float]:
     even = np.full(len(order), 1.0 / len(order))
-    return (1.0 - chance) * probabilities[order] + chance * even
+    mixed = (1.0 - chance) * probabilities[order] + chance * even
+    return mixed, float(-(mixed * np.log(mixed)).sum())
+
+
+def two_highest(scores: Floats) -> tuple[int, int]:
+    best = sorted(range(len(scores)), key=lambda k: -scores[k])  # of equals, the first
+    return best[0], best[min(1, len(best) - 1)]
+
+
+def weighted_square(x: Floats, centre: Floats, weights: Floats) -> float:
+    return float((x - centre) ** 2 @ weights)
 
 
 def off_by_blocks(x: Floats, mean: Floats, firsts: NDArray[np.intp], spreads: Floats) -> float:

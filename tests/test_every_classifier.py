@@ -445,8 +445,9 @@ def test_beyond_the_range_a_window_is_as_large_as_can_be_said(name: str) -> None
     other.learn(held() * np.float32(1e25), "absurd")
 
     for samples in [held(seed=9), shaken(3.0, 8.0), held() * np.float32(1e22)]:
-        # shares of power and the like differ where a float32 rounds, and displaced copies more so
-        assert judged(other, samples) == pytest.approx(judged(learner, samples), abs=0.01)
+        # shares of power and the like differ where a float32 rounds, displaced copies more so, and
+        # how sure it is follows from what lies how far apart
+        assert judged(other, samples) == pytest.approx(judged(learner, samples), abs=0.05)
 
 
 def test_two_hundred_activities_are_held_apart(name: str) -> None:

@@ -5,7 +5,6 @@ classes, mean something that does nothing. Compiled kernels keep the constants t
 with, so nothing inside one is switched. It holds for this process: each one switches for itself.
 """
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -62,9 +61,9 @@ PARTS: dict[str, tuple[Switch, ...]] = {
         Switch(offset, "INDEPENDENT", 1.0),
     ),
     "variance of another day": (Switch(plane, "ANEW", 0.0),),
-    "caution from few windows": (Switch(committee, "FEW_FOR_SCORES", 0.0),),
-    "sureness from many windows": (Switch(committee, "MANY_WINDOWS", math.inf),),
+    "caution from few windows and afar": (Switch(committee, "CAUTION", 0.0),),
     "novelty: caution from few windows": (Switch(committee, "FEW_FOR_DISTANCES", 0.0),),
+    "novelty: activities in question": (Switch(committee, "BETWEEN_WEIGHT", 0.0),),
     "novelty: block that differs most": (Switch(committee, "BLOCK_WEIGHT", 0.0),),
     "novelty: distance in the plane": (Switch(Plane, "far", _by_block_alone(Plane.far)),),
     "novelty: nearest window": (Switch(kernels, "nearest_square", lambda *_: 1.0),),
