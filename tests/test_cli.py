@@ -10,7 +10,7 @@ from budge import BUDGE, Budge
 from mosquitto import Mosquitto, free_port
 from phone import Phone
 
-from deploy.cli import app, main
+from deploy.cli import main
 from firmware_bridge.recordings.files import read
 
 COMMANDS = (
@@ -91,9 +91,11 @@ def test_who_may_not_read_the_settings_is_told_the_line_that_helps(
     file.touch(0o600)
     for path in (tmp_path, *tmp_path.parents[:2]):
         path.chmod(0o755)
-    app(["label", "--help"], standalone_mode=False)  # what it imports may be root's alone
-    typed = [str(BUDGE), "label", "spin cycle", "--config", str(file)]
-    monkeypatch.setattr(sys, "argv", typed)
+    typed = [str(BUDGE), "label", "spin cycle", "--config"]
+    monkeypatch.setattr(sys, "argv", [*typed, "/nowhere.toml"])
+    with pytest.raises(SystemExit):
+        main()  # what it imports may be root's alone
+    monkeypatch.setattr(sys, "argv", [*typed, str(file)])
     capfd.readouterr()
     os.seteuid(65534)
     try:
