@@ -27,7 +27,10 @@ LARGEST = 3e38  # the largest float32, rounded down: absurd samples stay finite
 def draws(seed: int) -> Draws:
     """Draw what a displacement needs: standard normal, and the last one uniform in 0..1."""
     chance = np.random.Generator(np.random.PCG64(seed))
-    return np.append(chance.standard_normal(DRAWS - 1), chance.random())
+    drawn = np.empty(DRAWS)
+    chance.standard_normal(out=drawn[:-1])
+    drawn[-1] = chance.random()
+    return drawn
 
 
 @njit

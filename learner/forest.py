@@ -82,6 +82,8 @@ def grow(
     order = np.empty(count, dtype=np.int32)
     here, left = np.empty(shares.shape[1]), np.empty(shares.shape[1])
     waiting = np.empty((2 * count + 2, 4), dtype=np.int32)  # node, first, past, depth
+    kinds, counts = np.empty(count, dtype=np.int32), np.empty(count)  # classes, weights in a node
+    values = np.empty(count, dtype=np.int16)
     chance, nodes, leaves = 1, 0, 0
     for tree in range(roots.size):
         for i in range(count):
@@ -95,11 +97,11 @@ def grow(
             at, first = waiting[open_nodes, 0], waiting[open_nodes, 1]
             past, depth = waiting[open_nodes, 2], waiting[open_nodes, 3]
             rows = order[first:past]
-            total = tally(classes, weights, rows, here)
+            total = tally(classes, weights, rows, kinds, counts, here)
             column, limit = LEAF, 0
             if depth < deepest and here.max() < total:
                 chance, column, limit = best_split(
-                    columns, classes, weights, rows, drawn, chance, here, left
+                    columns, kinds, counts, rows, drawn, chance, here, left, values
                 )
             feature[at] = column
             if column == LEAF:
@@ -124,29 +126,38 @@ def grow(
 
 
 @njit
-def tally(classes: Ints, weights: Floats, rows: Ints, out: Floats) -> float:
-    """Fill out (k,) with the weight of each class among `rows`, and return that of all."""
+def tally(
+    classes: Ints, weights: Floats, rows: Ints, kinds: Ints, counts: Floats, out: Floats
+) -> float:
+    """Fill out (k,) with the weight of each class among `rows`, and return that of all.
+
+    kinds and counts then begin with class and weight of each row: side by side, as `best_split`
+    will look at them many times.
+    """
     out[:] = 0.0
     total = 0.0
-    for row in rows:
-        out[classes[row]] += weights[row]
-        total += weights[row]
+    for i in range(rows.size):
+        kinds[i], counts[i] = classes[rows[i]], weights[rows[i]]
+        out[kinds[i]] += counts[i]
+        total += counts[i]
     return total
 
 
 @njit
 def best_split(
     columns: Words,
-    classes: Ints,
-    weights: Floats,
+    kinds: Ints,
+    counts: Floats,
     rows: Ints,
     drawn: int,
     chance: int,
     here: Floats,
     left: Floats,
+    values: Words,
 ) -> tuple[int, int, int]:
     """Draw features and thresholds; return chance, and the split with the least Gini impurity.
 
+    kinds and counts are those of `rows`, see `tally`; `values` is room for a column of them.
     A column with one value among the rows is none to split by: LEAF when all that were drawn are.
     Chance is x ← 48271 x mod 2³¹-1 (Park & Miller 1988), which a plain twin draws alike.
     """
@@ -156,19 +167,20 @@ def best_split(
         chance = chance * 48271 % 2147483647
         column = chance % columns.shape[0]
         chance = chance * 48271 % 2147483647
-        low, high = int(columns[column, rows[0]]), int(columns[column, rows[0]])
-        for row in rows:
-            value = int(columns[column, row])
-            low, high = min(low, value), max(high, value)
+        low = high = int(columns[column, rows[0]])
+        for i in range(rows.size):
+            values[i] = columns[column, rows[i]]
+        for i in range(rows.size):
+            low, high = min(low, int(values[i])), max(high, int(values[i]))
         if low == high:
             continue
         limit = low + chance % (high - low)
         left[:] = 0.0
         lefts = 0.0
-        for row in rows:
-            if columns[column, row] <= limit:
-                left[classes[row]] += weights[row]
-                lefts += weights[row]
+        for i in range(rows.size):
+            if values[i] <= limit:
+                left[kinds[i]] += counts[i]
+                lefts += counts[i]
         squares_left, squares_right = 0.0, 0.0
         for k in range(left.size):
             squares_left += left[k] ** 2

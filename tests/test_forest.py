@@ -114,8 +114,11 @@ def test_a_tally_weighs_the_classes(lessons: tuple[Words, Ints, Floats]) -> None
     _, classes, weights = lessons
     rows = np.arange(5, 20, dtype=np.int32)
     out = np.full(classes.max() + 1, np.nan)
-    total = forest.tally(classes, weights, rows, out)
+    kinds, counts = np.zeros(15, dtype=np.int32), np.zeros(15)
+    total = forest.tally(classes, weights, rows, kinds, counts, out)
 
+    npt.assert_array_equal(kinds, classes[5:20])
+    npt.assert_array_equal(counts, weights[5:20])
     npt.assert_array_equal(out, grower(lessons).tally(rows.astype(np.intp)))
     assert total == weights[5:20].sum()
 
@@ -132,10 +135,12 @@ def test_the_best_split_leaves_the_least_gini_impurity(
     vectors, classes, weights = lessons
     columns, rows = np.ascontiguousarray(vectors.T), np.arange(ROWS, dtype=np.int32)
     here, left = np.empty((2, classes.max() + 1))
-    forest.tally(classes, weights, rows, here)
+    kinds, counts = np.empty(ROWS, dtype=np.int32), np.empty(ROWS)
+    forest.tally(classes, weights, rows, kinds, counts, here)
+    values = np.empty(ROWS, dtype=np.int16)
 
     def split(drawn: int, chance: int) -> tuple[int, int, int]:
-        return forest.best_split(columns, classes, weights, rows, drawn, chance, here, left)
+        return forest.best_split(columns, kinds, counts, rows, drawn, chance, here, left, values)
 
     twin, chance = grower(lessons), 1
     for _ in range(20):
