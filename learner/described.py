@@ -1,4 +1,4 @@
-"""A window as a learner takes it: its features on a grid, and those of a displaced copy."""
+"""A window as a learner takes it: its features on a grid, and those of displaced copies."""
 
 from hashlib import blake2b
 
@@ -17,11 +17,12 @@ class Describer:
 
     def __init__(self, shape: WindowShape) -> None:
         from learner import kernels
+        from learner.displacement import COPIES
 
         self._kernels = kernels
         self._features = Features(*shape)
         self._copy = np.zeros((shape.rows, shape.n_channels), dtype=np.float32)
-        self._displaced = np.zeros(self._features.size)
+        self._displaced = np.zeros((COPIES, self._features.size))
         self.size = self._features.size
         self.blocks, self.spreads = self._features.blocks, self._features.spreads
 
@@ -32,11 +33,12 @@ class Describer:
         return x
 
     def displaced(self, samples: Samples) -> Floats:
-        """Return x (size,) of a copy of the window that is displaced, always the same one."""
+        """Return x (COPIES, size) of displaced copies of the window, always the same ones."""
         from learner.displacement import displace, draws
 
-        displace(samples, draws(seed(samples)), self._copy)
-        self._displaced[:] = self.features(self._copy)
+        for place, drawn in enumerate(draws(seed(samples))):
+            displace(samples, drawn, self._copy)
+            self._displaced[place] = self.features(self._copy)
         return self._displaced
 
 

@@ -1,6 +1,6 @@
 """The same motion on another day: the sensor sits differently, the person is slower or stronger.
 
-A lesson shows a motion once. Of each window taught, this makes one copy as it might have been
+A lesson shows a motion once. Of each window taught, this makes copies as it might have been
 another time: turned by a few degrees about an axis at random, slowed down a little, and a little
 larger or smaller. What the copy changes in the features is no difference between activities, and
 the learner is told so (tangent distance: Simard, LeCun, Denker 1993; here its scatter is learnt).
@@ -17,6 +17,9 @@ Samples = NDArray[np.float32]
 Draws = NDArray[np.float64]
 
 DRAWS = 6
+# What a displacement changes is estimated from windows taught times these. Little is taught where
+# ten seconds are. A power of two, so that the mean over copies is exact.
+COPIES = 4
 TURN_RAD = math.radians(3.0)  # root mean square, about each axis
 SLOWER = 0.07  # of the tempo: half-normal, this is its scale
 LARGER = 0.15  # of the movement about its mean: standard deviation of the logarithm
@@ -25,11 +28,11 @@ LARGEST = 3e38  # the largest float32, rounded down: absurd samples stay finite
 
 
 def draws(seed: int) -> Draws:
-    """Draw what a displacement needs: standard normal, and the last one uniform in 0..1."""
+    """Draw what each copy needs, (COPIES, DRAWS): standard normal, the last one uniform in 0..1."""
     chance = np.random.Generator(np.random.PCG64(seed))
-    drawn = np.empty(DRAWS)
-    chance.standard_normal(out=drawn[:-1])
-    drawn[-1] = chance.random()
+    drawn = np.empty((COPIES, DRAWS))
+    drawn[:, :-1] = chance.standard_normal((COPIES, DRAWS - 1))
+    drawn[:, -1] = chance.random(COPIES)
     return drawn
 
 

@@ -34,28 +34,26 @@ def settle(x: Floats, limit: float, grid: float) -> None:
 
 
 @njit
-def add_outer(x: Floats, weight: float, out: Floats) -> None:
-    """Add weight · x xᵀ to the lower triangle of `out` (d, d), the diagonal included."""
-    for i in range(x.size):
-        factor = weight * x[i]
-        for j in range(i + 1):
-            out[i, j] += factor * x[j]
-
-
-@njit
 def add_outers(rows: Floats, weights: Floats, out: Floats) -> None:
-    """Add Σ_k weights[k] · x_k x_kᵀ, four rows x_k of `rows` at once, to the lower triangle of out.
+    """Add Σ_k weights[k] · x_k x_kᵀ to the lower triangle of out (d, d); rows x_k (k, d).
 
-    rows (k, d), weights (k,), out (d, d), k a multiple of four. It is `out` that takes the time:
-    it does not fit in the cache.
+    It is `out` that takes the time, since it does not fit in the cache: all of `rows` are added to
+    a line of it, four at once.
     """
-    for first in range(0, rows.shape[0], 4):
-        a, b, c, d = rows[first], rows[first + 1], rows[first + 2], rows[first + 3]
-        for i in range(out.shape[0]):
+    count = rows.shape[0]
+    fours = count - count % 4
+    for i in range(out.shape[0]):
+        line = out[i]
+        for first in range(0, fours, 4):
+            a, b, c, d = rows[first], rows[first + 1], rows[first + 2], rows[first + 3]
             by_a, by_b = weights[first] * a[i], weights[first + 1] * b[i]
             by_c, by_d = weights[first + 2] * c[i], weights[first + 3] * d[i]
             for j in range(i + 1):
-                out[i, j] += by_a * a[j] + by_b * b[j] + by_c * c[j] + by_d * d[j]
+                line[j] += by_a * a[j] + by_b * b[j] + by_c * c[j] + by_d * d[j]
+        for k in range(fours, count):
+            row, by = rows[k], weights[k] * rows[k, i]
+            for j in range(i + 1):
+                line[j] += by * row[j]
 
 
 @njit

@@ -19,7 +19,7 @@ from learner.drift import Drift
 from learner.features import Floats, Samples
 from learner.forward_filter import ForwardFilter
 
-FORMAT, VERSION = "budge model", 3
+FORMAT, VERSION = "budge model", 4
 # What a file that is no model, or a damaged one, leads to.
 DAMAGE = (
     *(ValueError, KeyError, TypeError, AttributeError, RuntimeError, SyntaxError),

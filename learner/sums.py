@@ -1,16 +1,17 @@
 """All that a discriminant learns, as sums over windows: exact, so they can be taken back and added.
 
-Of every window there are two vectors: x, its features, and e, what a displacement changes in them
-(`learner.displacement`). Kept are how many windows there were of each activity, Σ x of each, and
-over everything Σ x xᵀ and Σ e eᵀ; and for novelty, per activity and block of features, Σ |x|² and
-Σ |e|².
+Of every window there are x, its features, and e, what displacements change in them, a row for each
+copy (`learner.displacement`); the copies of a window count as one together. Kept are how many
+windows there were of each activity, Σ x of each, and over everything Σ x xᵀ and Σ e eᵀ; and for
+novelty, per activity and block of features, Σ |x|² and Σ |e|².
 
 Sums have no order. And they are *exact*: every entry of x and e is clipped to ±LIMIT and rounded
-to a multiple of 2⁻¹², so a product is a multiple of 2⁻²⁴ and at most 2⁶. A float64 has 53 bits and
-holds every multiple of 2⁻²⁴ up to 2²⁹ without rounding; that many are 2²⁹ / 2⁶ = 2²³ windows, 8
-million, at one each 1.28 s four months of nothing but teaching (|x|² over a block is a sum already:
-some 50,000 windows that saturate everywhere). Beyond that, and once `fade` has
-been used, sums round as floats do. A feature beyond the limit is as large as can be said.
+to a multiple of 2⁻¹², so a product is a multiple of 2⁻²⁴ (of e, shared by four copies, of 2⁻²⁶)
+and at most 2⁶. A float64 has 53 bits and holds every multiple of 2⁻²⁶ up to 2²⁷ without rounding;
+that many are 2²⁷ / 2⁶ = 2²¹ windows, 2 million, at one each 1.28 s a month of nothing but teaching
+(|e|² over a block is a sum already: some 13,000 windows that saturate everywhere). Beyond that, and
+once `fade` has been used, sums round as floats do. A feature beyond the limit is as large as can be
+said.
 
 The two matrices are the slow part: a lesson changes all of them, 3 MB of memory. So lessons wait
 until there are SHEAF of them or somebody looks, and are then summed up in one pass; being exact,
@@ -52,9 +53,9 @@ class Sums:
         self.squares: dict[str, Floats] = {}  # (2, blocks): of x, of e
         # of x, of e: the lower triangles are kept
         self._moments: Floats = np.zeros((2, size, size))
-        self._waiting = np.zeros((2, SHEAF, size))  # x and e of lessons not yet in the moments
-        self._weights = np.zeros(SHEAF)  # of these; 0 where there is none
-        self._count = 0
+        self._waiting: list[
+            tuple[Floats, Floats, float]
+        ] = []  # not yet in the moments: x, e, weight
 
     @property
     def mass(self) -> float:
@@ -75,7 +76,7 @@ class Sums:
         return displaced
 
     def put(self, activity: str, x: Floats, e: Floats) -> None:
-        """Add one window of an activity, old or new."""
+        """Add one window of an activity, old or new: x (size,), e (copies, size)."""
         if activity not in self.masses:
             self._open(activity)
         self._shift(activity, x, e, 1.0)
@@ -94,21 +95,24 @@ class Sums:
     def _shift(self, activity: str, x: Floats, e: Floats, weight: float) -> None:
         self.masses[activity] += weight
         self.sums[activity] += weight * x
-        for part, vector in enumerate((x, e)):
-            self._kernels.block_squares(vector, self.bounds, weight, self.squares[activity][part])
-            self._waiting[part, self._count] = vector
-        self._weights[self._count] = weight
-        self._count += 1
-        if self._count == SHEAF:
+        squares = self.squares[activity]
+        self._kernels.block_squares(x, self.bounds, weight, squares[0])
+        for copy in e:
+            self._kernels.block_squares(copy, self.bounds, weight / len(e), squares[1])
+        self._waiting.append((x, e, weight))
+        if len(self._waiting) == SHEAF:
             self.sum_up()
 
     def sum_up(self) -> None:
         """Put the lessons that wait into the moments."""
-        if self._count:
-            for vectors, moment in zip(self._waiting, self._moments, strict=True):
-                self._kernels.add_outers(vectors, self._weights, moment)
-            self._weights[:] = 0.0
-            self._count = 0
+        if not self._waiting:
+            return
+        x, e, weights = zip(*self._waiting, strict=True)
+        copies = len(e[0])
+        self._kernels.add_outers(np.array(x), np.array(weights), self._moments[0])
+        shared = np.repeat(weights, copies) / copies
+        self._kernels.add_outers(np.concatenate(e), shared, self._moments[1])
+        self._waiting.clear()
 
     def block_means(self, values: Floats) -> Floats:
         """Mean over each block of values (..., size)."""
@@ -191,7 +195,7 @@ class Sums:
         for name, array in arrays.items():
             if not np.isfinite(array).all():
                 raise ValueError(f"{name} is not finite everywhere, expected sums")
-        self._weights[:], self._count = 0.0, 0
+        self._waiting.clear()
         self._moments[0][triangle] = arrays["moment"]
         self._moments[1][triangle] = arrays["displaced"]
         self.masses = dict(zip(names, arrays["masses"].tolist(), strict=True))

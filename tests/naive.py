@@ -96,10 +96,6 @@ def settle(x: Floats, limit: float, grid: float) -> Floats:
     return np.round(np.clip(x, -limit, limit) / grid) * grid
 
 
-def add_outer(x: Floats, weight: float, moment: Floats) -> Floats:
-    return moment + np.tril(weight * np.outer(x, x))
-
-
 def add_outers(rows: Floats, weights: Floats, moment: Floats) -> Floats:
     return moment + np.tril(rows.T @ (weights[:, None] * rows))
 

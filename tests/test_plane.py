@@ -39,7 +39,7 @@ def summed(windows: Windows) -> Sums:
     sums = Sums(SIZE, BLOCKS)
     for name, of in windows.items():
         for x, e in of:
-            sums.put(name, x, e)
+            sums.put(name, x, e[None])
     return sums
 
 

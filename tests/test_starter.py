@@ -38,7 +38,7 @@ def leaning(names: list[str] = NAMES) -> Leaning:
     for name in names:
         for seed in range(40):
             x = window(name, seed)
-            sums.put(name, x, np.round(0.05 * x / GRID) * GRID)
+            sums.put(name, x, np.round(0.05 * x[None] / GRID) * GRID)
             sample.put(name, (x / GRID).astype(np.int16))
     return Leaning(sums, sample)
 

@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from learner.displacement import COPIES
 from learner.sums import GRID, LIMIT, Sums
 
 Floats = NDArray[np.float64]
@@ -16,18 +17,24 @@ Floats = NDArray[np.float64]
 BLOCKS = {"mean": slice(0, 4), "quantile": slice(4, 9), "rest": slice(9, 13)}
 SIZE = 13
 
-# a window is (x, e): drawn from all over the grid, and both ends of it
-DRAWN = np.random.default_rng(1).integers(-(2**15) + 1, 2**15, (6, 2, SIZE)) * GRID
-WINDOWS: Floats = np.array([*DRAWN, np.full((2, SIZE), LIMIT), np.full((2, SIZE), -LIMIT)])
+# a window is x and as many e as there are copies: drawn from all over the grid, and both ends of it
+DRAWN = np.random.default_rng(1).integers(-(2**15) + 1, 2**15, (6, 1 + COPIES, SIZE)) * GRID
+ENDS = np.stack([np.full(DRAWN.shape[1:], LIMIT), np.full(DRAWN.shape[1:], -LIMIT)])
+WINDOWS: Floats = np.concatenate([DRAWN, ENDS])
 
 LESSONS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 7)), max_size=15)
 Lessons = list[tuple[str, int]]
 
 
+def lesson(which: int) -> tuple[Floats, Floats]:
+    """Window `which`: x (size,), e (copies, size)."""
+    return WINDOWS[which][0], WINDOWS[which][1:]
+
+
 def summed(lessons: Lessons) -> Sums:
     sums = Sums(SIZE, BLOCKS)
     for activity, which in lessons:
-        sums.put(activity, *WINDOWS[which])
+        sums.put(activity, *lesson(which))
     return sums
 
 
@@ -36,7 +43,7 @@ def bits(sums: Sums) -> dict[str, bytes]:
 
 
 def of(lessons: Lessons, activity: str) -> Floats:
-    """The windows of an activity, (n, 2, size)."""
+    """The windows of an activity, (n, 1 + copies, size)."""
     return np.array([WINDOWS[which] for name, which in lessons if name == activity])
 
 
@@ -45,14 +52,14 @@ def of(lessons: Lessons, activity: str) -> Floats:
 def test_no_order_of_putting_and_discarding_leaves_a_trace(
     kept: Lessons, undone: Lessons, random: Any
 ) -> None:
-    steps = [(True, lesson) for lesson in enumerate(kept + undone)]
+    steps = [(True, each) for each in enumerate(kept + undone)]
     random.shuffle(steps)
-    for lesson in enumerate(undone, start=len(kept)):  # each taken back at some moment after
-        after = steps.index((True, lesson)) + 1
-        steps.insert(random.randint(after, len(steps)), (False, lesson))
+    for each in enumerate(undone, start=len(kept)):  # each taken back at some moment after
+        after = steps.index((True, each)) + 1
+        steps.insert(random.randint(after, len(steps)), (False, each))
     sums = Sums(SIZE, BLOCKS)
     for forward, (_, (activity, which)) in steps:
-        (sums.put if forward else sums.discard)(activity, *WINDOWS[which])
+        (sums.put if forward else sums.discard)(activity, *lesson(which))
 
     assert bits(sums) == bits(summed(kept))
     assert sorted(sums.masses) == sorted({activity for activity, _ in kept})
@@ -63,7 +70,7 @@ def test_no_order_of_putting_and_discarding_leaves_a_trace(
 def test_who_looks_between_lessons_changes_nothing(lessons: Lessons, random: Any) -> None:
     looked = Sums(SIZE, BLOCKS)
     for activity, which in lessons:
-        looked.put(activity, *WINDOWS[which])
+        looked.put(activity, *lesson(which))
         if random.random() < 0.3:
             looked.sum_up()
 
@@ -73,8 +80,9 @@ def test_who_looks_between_lessons_changes_nothing(lessons: Lessons, random: Any
 @pytest.mark.parametrize(
     ("windows", "names"),
     [
-        (2.0**23, ["masses", "sums", "moment", "displaced"]),
-        (2.0**20, ["squares"]),  # of a block five features wide, each window adds five products
+        (2.0**23, ["masses", "sums", "moment"]),
+        (2.0**21, ["displaced"]),  # of four copies: a quarter of each
+        (2.0**18, ["squares"]),  # of a block five features wide, each window adds five products
     ],
 )
 def test_a_window_is_taken_back_to_the_last_bit_among_millions(
@@ -84,20 +92,20 @@ def test_a_window_is_taken_back_to_the_last_bit_among_millions(
     sums.fade(windows / 2.0)  # a power of two: as if each had been taught so often
     before = bits(sums)
     for which in range(6):
-        sums.put("a", *WINDOWS[which])
+        sums.put("a", *lesson(which))
     assert all(bits(sums)[name] != before[name] for name in names)
     for which in range(6):
-        sums.discard("a", *WINDOWS[which])
+        sums.discard("a", *lesson(which))
 
     assert {name: bits(sums)[name] for name in names} == {name: before[name] for name in names}
 
 
 def test_with_its_last_window_an_activity_goes() -> None:
     sums = summed([("a", 0), ("b", 1), ("b", 2)])
-    sums.discard("b", *WINDOWS[2])
+    sums.discard("b", *lesson(2))
     assert sums.masses == {"a": 1.0, "b": 1.0}
 
-    sums.discard("b", *WINDOWS[1])
+    sums.discard("b", *lesson(1))
     assert sums.masses == {"a": 1.0}
     assert sums.sums.keys() == sums.squares.keys() == {"a"}
 
@@ -112,12 +120,13 @@ def test_sums_are_those_of_numpy(lessons: Lessons) -> None:
         assert sums.masses[activity] == len(windows)
         npt.assert_array_equal(sums.sums[activity], windows[:, 0].sum(axis=0))
         for b, block in enumerate(BLOCKS.values()):
-            squares = np.square(windows[:, :, block]).sum(axis=(0, 2))
+            of_all = np.square(windows[:, :, block]).sum(axis=(0, 2))
+            squares = [of_all[0], of_all[1:].mean()]
             npt.assert_array_equal(sums.squares[activity][:, b], squares)
     assert sums.mass == len(lessons)
-    for vectors, moment in [(0, sums.moment), (1, sums.displaced)]:
-        rows = everything.reshape(-1, 2, SIZE)[:, vectors]
-        npt.assert_array_equal(moment, np.tril(rows.T @ rows))
+    x, *copies = everything.reshape(-1, 1 + COPIES, SIZE).swapaxes(0, 1)
+    npt.assert_array_equal(sums.moment, np.tril(x.T @ x))
+    npt.assert_array_equal(sums.displaced, np.tril(sum(e.T @ e for e in copies)) / COPIES)
 
 
 @settings(deadline=None)
@@ -153,7 +162,7 @@ def test_what_two_have_summed_is_what_one_would_have(lessons: Lessons, others: L
     assert bits(sums) == bits(summed(lessons + others))
 
     for activity in "abc":  # and from then on nothing is shared
-        sums.put(activity, *WINDOWS[0])
+        sums.put(activity, *lesson(0))
     assert bits(other) == bits(summed(others))
 
 
@@ -199,7 +208,7 @@ def test_what_is_restored_is_the_same_and_shares_nothing(lessons: Lessons) -> No
     assert bits(restored) == bits(sums)
     assert restored.within().tobytes() == sums.within().tobytes()
     for activity in "abc":
-        restored.put(activity, *WINDOWS[0])
+        restored.put(activity, *lesson(0))
     assert {name: array.tobytes() for name, array in state.items()} == bits(sums)
 
 

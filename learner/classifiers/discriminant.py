@@ -85,10 +85,13 @@ class Learner:
         self._committee = None
 
     def _lesson(self, samples: Samples) -> tuple[Floats, Floats, Words]:
-        """Return features, what a displacement changes in them, and both in multiples of GRID."""
+        """Return features x, what displacements change in them, and for the sample two rows in one.
+
+        In multiples of GRID: x, and the features of the first displaced copy.
+        """
         x = self._describer.features(samples).copy()
         displaced = self._describer.displaced(samples)
-        vector = np.concatenate([words(x), words(displaced)])
+        vector = np.concatenate([words(x), words(displaced[0])])
         return x, np.clip(displaced - x, -LIMIT, LIMIT), vector
 
     def rename(self, old: str, new: str) -> None:

@@ -83,7 +83,7 @@ class Learner:
         self.activities[activity] += 1
         x = self._describe(samples)
         shrunk = 1.0 + CURVATURE * self._variance(x)
-        kernels.add_outer(self._gain, -CURVATURE / shrunk, self._covariance)
+        kernels.add_outers(self._gain[None], np.array([-CURVATURE / shrunk]), self._covariance)
         self._gain /= shrunk
         correct(self._weights, x, 1 + list(self.activities).index(activity), self._gain)
 
