@@ -21,7 +21,7 @@ from learner.sums import GRID, Sums
 # Scores are surer than they should be, most of all where little was taught and the window is far
 # from it: they are divided by LEAST + CAUTION times what `_temperature` says. Chosen on waists,
 # wrists and pockets from 1 window of each activity to all of a session, with a starter and without.
-LEAST, CAUTION = 1.8, 12.0
+LEAST, CAUTION = 1.8, 10.5
 BY_DISTANCE = 0.25  # power of how far the window is from what was taught
 FIRST_WINDOWS = 10.0  # as if so many had been taught before the first
 # How far apart, squared, activities of a person are at least, in units of `spreads`. Where all are
