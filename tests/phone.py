@@ -67,7 +67,7 @@ class Phone:
         topic: str,
         that: Callable[[Any], bool] = lambda _: True,
         *,
-        timeout_s: float = 30.0,
+        timeout_s: float = 90.0,  # a first start has loops to compile
         after: int = 0,
     ) -> Any:
         """Return the first message of `topic` that fits, of those from number `after` on."""
