@@ -35,7 +35,7 @@ def last_taught(mqtt: Phone, activity: str, since_s: float = 0.0) -> Any:
         return (
             bool(said)
             and (said[0]["activity"], said[0]["origin"]) == (activity, "page")
-            and (said[0]["end"] is not None and seconds(said[0]["end"]) > since_s - 1)
+            and (said[0]["end"] is not None and seconds(said[0]["end"]) > since_s - 0.1)
         )
 
     return mqtt.wait_for("taught", it)["stretches"][-1]

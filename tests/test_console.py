@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -126,6 +127,8 @@ def replaying(folder: Path, *more: str) -> subprocess.Popen[bytes]:
 def test_a_replay_that_nobody_reads_ends_when_it_is_told_to(tmp_path: Path) -> None:
     # 469 windows are 90 KiB, more than the pipe's 64 KiB; it stays, with the pipe full.
     with replaying(tmp_path, "--speed", "max", "--stay") as process:
+        assert process.stdout is not None
+        assert select.select([process.stdout], [], [], 90)[0]  # it has begun
         time.sleep(8)  # what the promise is about: nobody reads for so long
         process.send_signal(signal.SIGTERM)
         assert process.wait(15) == 0

@@ -53,6 +53,7 @@ def test_a_broker_gone_for_an_hour_gets_the_oldest_events_and_what_is_true_now(
             wire.mute.set()  # nothing comes through any more
             wire.cut()
             phone.wait_for("availability", lambda m: m == "offline")
+            eventually(lambda: not output._connected.is_set())  # it may notice later than others
             output.send(Label(label="walking", since=None, windows=1))
             for second in range(HOUR_S):  # a restless hour: a change at every window
                 output.send(window(second))

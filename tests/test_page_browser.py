@@ -203,7 +203,7 @@ def test_a_stretch_that_ended_by_itself_gets_its_tail_with_one_tap_or_not(
         tell_ended(page, now - 20, now - 14, now - 2)
         tail = page.get_by_role("button", name="The 12 s after it was walking, too")
         assert tail.evaluate(gone)
-        taught = last_taught(mqtt, "walking", since_s=now - 5)
+        taught = last_taught(mqtt, "walking", since_s=now - 2)
 
     assert [seconds(taught[key]) for key in ("start", "end")] == pytest.approx(
         [now - 14, now - 2], abs=0.01
