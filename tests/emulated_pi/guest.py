@@ -16,7 +16,12 @@ from typing import Any, Self
 from mosquitto import free_port
 from tiny_usb import Adapter
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "budge-tests/emulated-pi"
+SUITE = os.environ.get("BUDGE_DEBIAN", "bookworm")
+CACHE = (
+    Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
+    / "budge-tests/emulated-pi"
+    / SUITE
+)
 BOOT_S = 300.0  # 25 s on a quiet machine
 QEMU = "qemu-system-aarch64"
 
