@@ -37,7 +37,7 @@ LAPSE = 0.01  # and one window in a hundred is something no score foresees
 # windows of each activity: distances are divided by 1 + (this / windows of an activity) to a power.
 FEW_FOR_DISTANCES = 8.0
 
-HALF_NOVEL = 2.65  # how far, relative to its expectation, is a novelty of 0.5
+HALF_NOVEL = 6.0  # how far, relative to its expectation, is a novelty of 0.5
 BLOCK_WEIGHT = 0.25  # of the block that differs most, in how far a window is
 # What was never taught often falls between things that were: a distance counts as many times as
 # there are activities in question, that is e to the entropy of the probabilities times this.

@@ -19,7 +19,7 @@ Draws = NDArray[np.float64]
 DRAWS = 6
 # What a displacement changes is estimated from windows taught times these. Little is taught where
 # ten seconds are. A power of two, so that the mean over copies is exact.
-COPIES = 4
+COPIES = 2
 TURN_RAD = math.radians(3.0)  # root mean square, about each axis
 SLOWER = 0.07  # of the tempo: half-normal, this is its scale
 LARGER = 0.15  # of the movement about its mean: standard deviation of the logarithm

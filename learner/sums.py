@@ -6,11 +6,11 @@ windows there were of each activity, Σ x of each, and over everything Σ x xᵀ
 novelty, per activity and block of features, Σ |x|² and Σ |e|².
 
 Sums have no order. And they are *exact*: every entry of x and e is clipped to ±LIMIT and rounded
-to a multiple of 2⁻¹², so a product is a multiple of 2⁻²⁴ (of e, shared by four copies, of 2⁻²⁶)
-and at most 2⁶. A float64 has 53 bits and holds every multiple of 2⁻²⁶ up to 2²⁷ without rounding;
-that many are 2²⁷ / 2⁶ = 2²¹ windows, 2 million, at one each 1.28 s a month of nothing but teaching
-(|e|² over a block is a sum already: some 13,000 windows that saturate everywhere). Beyond that, and
-once `fade` has been used, sums round as floats do. A feature beyond the limit is as large as can be
+to a multiple of 2⁻¹², so a product is a multiple of 2⁻²⁴ (of e, shared by two copies, of 2⁻²⁵)
+and at most 2⁶. A float64 has 53 bits and holds every multiple of 2⁻²⁵ up to 2²⁸ without rounding;
+that many are 2²⁸ / 2⁶ = 2²² windows, 4 million, at one each 1.28 s two months of nothing but
+teaching (|e|² over a block is a sum already: some 26,000 windows that saturate everywhere). Beyond
+that, and once `fade` has been used, sums round as floats do. A feature beyond the limit is as large as can be
 said.
 
 The two matrices are the slow part: a lesson changes all of them, 3 MB of memory. So lessons wait

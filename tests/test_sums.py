@@ -81,8 +81,8 @@ def test_who_looks_between_lessons_changes_nothing(lessons: Lessons, random: Any
     ("windows", "names"),
     [
         (2.0**23, ["masses", "sums", "moment"]),
-        (2.0**21, ["displaced"]),  # of four copies: a quarter of each
-        (2.0**18, ["squares"]),  # of a block five features wide, each window adds five products
+        (2.0**22, ["displaced"]),  # of two copies: half of each
+        (2.0**19, ["squares"]),  # of a block five features wide, each window adds five products
     ],
 )
 def test_a_window_is_taken_back_to_the_last_bit_among_millions(
