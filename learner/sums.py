@@ -10,8 +10,8 @@ to a multiple of 2⁻¹², so a product is a multiple of 2⁻²⁴ (of e, shared
 and at most 2⁶. A float64 has 53 bits and holds every multiple of 2⁻²⁵ up to 2²⁸ without rounding;
 that many are 2²⁸ / 2⁶ = 2²² windows, 4 million, at one each 1.28 s two months of nothing but
 teaching (|e|² over a block is a sum already: some 26,000 windows that saturate everywhere). Beyond
-that, and once `fade` has been used, sums round as floats do. A feature beyond the limit is as large as can be
-said.
+that, and once `fade` has been used, sums round as floats do. A feature beyond the limit is as large
+as can be said.
 
 The two matrices are the slow part: a lesson changes all of them, 3 MB of memory. So lessons wait
 until there are SHEAF of them or somebody looks, and are then summed up in one pass; being exact,
