@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from faults.disk import Disk, Record, read_log
-from faults.life import SCALE, rows, teacher_of, untaught
+from faults.life import RATE_HZ, SCALE, rows, teacher_of, untaught
 
 from learner.journal_rescue import open_or_rescue
 
@@ -40,6 +40,7 @@ FAULTS = {
     IO_ERROR_ON: "every call fails from then on",
     FULL_ON: "the disk is full from then on",
 }
+ROW_US = 1e6 / RATE_HZ
 CUTS = ("nothing", "all", "first", "any")
 
 Standing = list[tuple[str, int, int | None]]
@@ -51,7 +52,7 @@ class Told(NamedTuple):
     what: str  # begun, done, denied, refused
     command: list[object]
     standing: Standing
-    stored: list[list[int]]  # run, first row, number of rows
+    stored: list[list[int]]  # run, first row, number of rows, when the run began
 
 
 class Device:
@@ -146,13 +147,18 @@ def check(folder: Path, records: list[Record], where: str) -> None:
         assert journal._db.execute("PRAGMA integrity_check").fetchall() == [("ok",)], where
         there = [(a.activity, a.start_us, a.end_us) for a in journal.annotations]
         assert there in allowed, f"{where}: acknowledged {last.standing}, on the disk {there}"
-        lost_runs = {run for run, *_ in last.stored} - {run.id for run in journal._runs}
-        assert not lost_runs, f"{where}: runs {lost_runs} are lost"
+        lasting = {*last.standing} & {*there}
+        runs = {run.id for run in journal._runs}
+        for of, first, n, began_us in last.stored:  # a run goes when all of it was pruned
+            low_us, past_us = began_us + first * ROW_US, began_us + (first + n) * ROW_US
+            for activity, start_us, end_us in lasting if of not in runs else ():
+                reached = start_us < past_us and (end_us is None or end_us > low_us)
+                assert not reached, f"{where}: {activity} lost run {of}"
         for run in journal._runs:
             found, kept = journal._rows(run, 0, run.rows)
             assert (found[kept] == rows(run.id, 0, run.rows)[kept]).all(), f"{where}: other rows"
-            was = [range(first, first + n) for of, first, n in last.stored if of == run.id]
-            for activity, start_us, end_us in {*last.standing} & {*there}:
+            was = [range(first, first + n) for of, first, n, _ in last.stored if of == run.id]
+            for activity, start_us, end_us in lasting:
                 low, past = run.rows_touched(start_us, 2**62 if end_us is None else end_us)
                 lost = [
                     row
@@ -162,7 +168,7 @@ def check(folder: Path, records: list[Record], where: str) -> None:
                 ]
                 assert not lost, f"{where}: {activity} lost rows {lost[0]} to {lost[-1]}"
         teacher_of(journal, untaught()).rebuild()
-        journal.begin_run(journal.end_us, 50.0, SCALE, "again")
+        journal.begin_run(journal.end_us, RATE_HZ, SCALE, "again")
         journal.annotate("again", 0, 1, "test")
 
 

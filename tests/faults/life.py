@@ -110,7 +110,9 @@ class Device:
 
     def _note(self, what: str, told: Teaching) -> None:
         standing = [[a.activity, a.start_us, a.end_us] for a in self._journal.annotations]
-        stored = self._journal._db.execute("SELECT run, first, n FROM rows").fetchall()
+        stored = self._journal._db.execute(
+            "SELECT run, first, n, start_us FROM rows JOIN run ON run = run.id"
+        ).fetchall()
         command = [type(told).__name__, *told]
         self._shim.faults_note(json.dumps([what, command, standing, stored]).encode())
 
