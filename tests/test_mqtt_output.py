@@ -143,6 +143,24 @@ def test_a_label_is_published_once_though_the_connection_is_made_twice(tmp_path:
         assert len(phone.of("label/set")) == 1
 
 
+def test_it_ends_also_where_no_thread_can_be_begun_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with Mosquitto(tmp_path) as broker, Phone(broker.port, "test") as phone:
+        output = Output(settings(broker.port), None)
+        output.start(kept_in([]))
+        phone.wait_for("availability", lambda m: m == "online")
+        monkeypatch.setattr(threading.Thread, "start", full)
+        output.close()
+        monkeypatch.undo()
+        phone.wait_for("availability", lambda m: m == "offline")
+
+    assert output._client._thread is None
+
+
 def test_what_others_say_below_label_is_no_command(tmp_path: Path) -> None:
     heard: list[tuple[str, bytes]] = []
     with Mosquitto(tmp_path) as broker, Phone(broker.port, "test") as phone:

@@ -286,7 +286,4 @@ class Output:
             with contextlib.suppress(RuntimeError, ValueError):  # just lost it
                 last.wait_for_publish(end_s - monotonic())
         self._client.disconnect()
-        # paho's thread may hang in a name's look-up or on a mute connection; loop_stop() joins it.
-        ending = threading.Thread(target=self._client.loop_stop, daemon=True)
-        ending.start()
-        ending.join(max(0.0, end_s - monotonic()))
+        self._client.end(max(0.0, end_s - monotonic()))
