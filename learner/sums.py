@@ -53,9 +53,8 @@ class Sums:
         self.squares: dict[str, Floats] = {}  # (2, blocks): of x, of e
         # of x, of e: the lower triangles are kept
         self._moments: Floats = np.zeros((2, size, size))
-        self._waiting: list[
-            tuple[Floats, Floats, float]
-        ] = []  # not yet in the moments: x, e, weight
+        # lessons that are not yet in the moments: x, e, weight
+        self._waiting: list[tuple[Floats, Floats, float]] = []
 
     @property
     def mass(self) -> float:
